@@ -1,0 +1,124 @@
+/*
+ * Configuration: few rows, read by every backend, changed by functions only.
+ *
+ * Each table carries the one statement trigger _invalidate, which sends a
+ * relcache message for it so that compiled journeys are rebuilt everywhere.
+ */
+
+CREATE TABLE trigger_engine._stamp (
+	only_row		  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	system_identifier text NOT NULL,
+	database_oid	  oid NOT NULL,
+	extension_oid	  oid NOT NULL,
+	installation	  text NOT NULL,
+	stamped_at		  timestamptz NOT NULL,
+	stamped_by		  name NOT NULL
+);
+COMMENT ON TABLE trigger_engine._stamp IS
+'Which installation may fire and send. Written by resume() or by the first create_* function; while it does not match this server, database and extension, nothing fires and nothing is sent.';
+
+CREATE TABLE trigger_engine._pause (
+	only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	reason	  text,
+	paused_at timestamptz NOT NULL,
+	paused_by name NOT NULL
+);
+COMMENT ON TABLE trigger_engine._pause IS 'One row while sending is paused by pause(); none otherwise.';
+
+CREATE SEQUENCE trigger_engine._journey_id_seq AS bigint;
+
+CREATE TABLE trigger_engine._journeys (
+	journey_id	bigint PRIMARY KEY DEFAULT nextval('trigger_engine._journey_id_seq'),
+	name		text NOT NULL UNIQUE,
+	owner		name NOT NULL,
+	state		text NOT NULL CHECK (state IN ('draft', 'live', 'paused', 'archived')),
+	version		integer NOT NULL,
+	description text,
+	created_at	timestamptz NOT NULL,
+	updated_at	timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._journeys IS 'Journeys by name; read through the view journeys.';
+
+CREATE TABLE trigger_engine._journey_versions (
+	journey_id	  bigint NOT NULL REFERENCES trigger_engine._journeys ON DELETE CASCADE,
+	version		  integer NOT NULL,
+	trigger		  jsonb NOT NULL,
+	steps		  jsonb NOT NULL,
+	exit_on		  jsonb,
+	goal		  jsonb,
+	reentry		  jsonb,
+	segment		  text,
+	topic		  text,
+	transactional boolean NOT NULL,
+	ttl			  interval,
+	purpose		  text,
+	created_at	  timestamptz NOT NULL,
+	created_by	  name NOT NULL,
+	PRIMARY KEY (journey_id, version)
+);
+COMMENT ON TABLE trigger_engine._journey_versions IS 'Every version of every journey; a running enrollment keeps the version it entered with.';
+
+CREATE TABLE trigger_engine._segments (
+	name		text PRIMARY KEY,
+	view		regclass NOT NULL UNIQUE,
+	owner		name NOT NULL,
+	description text,
+	created_at	timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._segments IS 'Registered segment views; read through the view segments.';
+
+CREATE TABLE trigger_engine._templates (
+	name	   text NOT NULL,
+	locale	   text NOT NULL DEFAULT '',
+	channel	   text NOT NULL,
+	content	   jsonb NOT NULL,
+	version	   integer NOT NULL,
+	owner	   name NOT NULL,
+	updated_at timestamptz NOT NULL,
+	PRIMARY KEY (name, locale)
+);
+COMMENT ON TABLE trigger_engine._templates IS 'Template texts by name and locale (an empty locale is the default one); read through the view templates.';
+
+CREATE SEQUENCE trigger_engine._provider_id_seq AS integer;
+
+CREATE TABLE trigger_engine._providers (
+	provider_id	 integer PRIMARY KEY DEFAULT nextval('trigger_engine._provider_id_seq'),
+	name		 text NOT NULL UNIQUE,
+	kind		 text NOT NULL,
+	channel		 text NOT NULL,
+	options		 jsonb NOT NULL,
+	state		 text NOT NULL CHECK (state IN ('active', 'disabled')),
+	state_reason text,
+	created_at	 timestamptz NOT NULL,
+	updated_at	 timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._providers IS 'Provider accounts without their secrets; read through the view providers.';
+
+CREATE TABLE trigger_engine._secrets (
+	provider   text PRIMARY KEY REFERENCES trigger_engine._providers (name) ON UPDATE CASCADE ON DELETE CASCADE,
+	secret	   jsonb NOT NULL,
+	updated_at timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._secrets IS 'References to secrets (file:, env:), or trial values given inline. Granted to nobody and never dumped.';
+
+CREATE TABLE trigger_engine._event_schemas (
+	event		 text PRIMARY KEY,
+	schema		 jsonb NOT NULL,
+	on_violation text NOT NULL CHECK (on_violation IN ('refuse', 'quarantine')),
+	owner		 name NOT NULL,
+	updated_at	 timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._event_schemas IS 'JSON Schemas of event properties by event name; read through the view event_schemas.';
+
+CREATE TABLE trigger_engine._tracked_tables (
+	source		regclass PRIMARY KEY,
+	event		text NOT NULL,
+	user_column name NOT NULL,
+	time_column name,
+	properties	name[] NOT NULL,
+	key_columns name[] NOT NULL,
+	on_update	name[],
+	owner		name NOT NULL,
+	created_at	timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._tracked_tables IS 'Application tables whose rows are events; read through the view tracked_tables.';

@@ -1,0 +1,298 @@
+/*
+ * Events: the capture trigger, tracked tables, schemas.
+ */
+
+CREATE FUNCTION trigger_engine._is_watched(name text, occurred_at timestamptz, dedupe_key text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'te_is_watched'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION trigger_engine._is_watched(text, timestamptz, text) IS
+'WHEN clause of the capture trigger: whether the engine needs this row. Errors: an event outside the bounds of time (SQLSTATE TE002).';
+
+CREATE FUNCTION trigger_engine._capture_event() RETURNS trigger
+AS 'MODULE_PATHNAME', 'te_capture_event'
+LANGUAGE C;
+COMMENT ON FUNCTION trigger_engine._capture_event() IS
+'Row trigger on events and tracked tables: starts and ends journeys in the inserting transaction.';
+
+CREATE FUNCTION trigger_engine._flush_matches() RETURNS trigger
+AS 'MODULE_PATHNAME', 'te_flush_matches'
+LANGUAGE C;
+COMMENT ON FUNCTION trigger_engine._flush_matches() IS
+'Statement trigger that writes what _capture_event collected over the statement.';
+
+CREATE TRIGGER _capture AFTER INSERT ON trigger_engine.events
+	FOR EACH ROW WHEN (trigger_engine._is_watched(NEW.name, NEW.occurred_at, NEW.dedupe_key))
+	EXECUTE FUNCTION trigger_engine._capture_event();
+CREATE TRIGGER _flush AFTER INSERT ON trigger_engine.events
+	FOR EACH STATEMENT EXECUTE FUNCTION trigger_engine._flush_matches();
+
+CREATE FUNCTION trigger_engine._invalidate() RETURNS trigger
+AS 'MODULE_PATHNAME', 'te_invalidate'
+LANGUAGE C;
+COMMENT ON FUNCTION trigger_engine._invalidate() IS
+'Statement trigger on configuration tables: tells every backend that its compiled journeys are out of date.';
+
+DO $$
+DECLARE
+	config_table text;
+BEGIN
+	FOREACH config_table IN ARRAY ARRAY['_stamp', '_pause', '_journeys', '_journey_versions', '_segments',
+		'_templates', '_providers', '_secrets', '_event_schemas', '_tracked_tables']
+	LOOP
+		EXECUTE pg_catalog.format('CREATE TRIGGER _invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE'
+			' ON trigger_engine.%I FOR EACH STATEMENT EXECUTE FUNCTION trigger_engine._invalidate()', config_table);
+	END LOOP;
+END
+$$;
+
+/* ---- all events ---- */
+
+CREATE FUNCTION trigger_engine._rebuild_all_events() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	sql text := 'CREATE OR REPLACE VIEW trigger_engine.all_events AS
+		SELECT user_id, name, properties, occurred_at, ''events/'' || event_id AS source_key, context
+		FROM trigger_engine.events';
+	t record;
+BEGIN
+	FOR t IN SELECT * FROM trigger_engine._tracked_tables ORDER BY source::text COLLATE "C"
+	LOOP
+		sql := sql || format(' UNION ALL SELECT %I::text, %L, jsonb_build_object(%s), %s, %L || %s, NULL::jsonb FROM %s',
+			t.user_column, t.event,
+			(SELECT coalesce(string_agg(format('%L, %I', p, p), ', '), '') FROM unnest(t.properties) p),
+			CASE WHEN t.time_column IS NULL THEN 'NULL::timestamptz' ELSE format('%I::timestamptz', t.time_column) END,
+			t.source::text || '/',
+			(SELECT string_agg(format('coalesce(%I::text, '''')', k), ' || ''/'' || ' ORDER BY n)
+			 FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n)),
+			t.source);
+	END LOOP;
+	EXECUTE sql;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._rebuild_all_events() IS 'Defines the view all_events anew from the tracked tables.';
+
+SELECT trigger_engine._rebuild_all_events();
+COMMENT ON VIEW trigger_engine.all_events IS
+'Events of trigger_engine.events and the rows of all tracked tables in one shape: user_id, name, properties, occurred_at, source_key (source and primary key), context. Fast for one user where the source has an index on its user column.';
+
+CREATE FUNCTION trigger_engine.track_table(source regclass, event text, user_column name,
+	properties name[] DEFAULT NULL, time_column name DEFAULT NULL, on_update name[] DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'te_call_as_owner'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION trigger_engine.track_table(regclass, text, name, name[], name, name[]) IS
+'Makes rows of an application table events. event: their name. user_column: whose they are (rows without a user are passed over). properties: columns that become properties, default all but the user. time_column: when it happened (timestamptz, timestamp or date), default the transaction''s time. on_update: columns whose change is an event, too. Rows are not copied. Only the table''s owner may; the table needs a primary key. Track again to change.';
+
+CREATE FUNCTION trigger_engine._track_table(invoker name, source regclass, event text, user_column name,
+	properties name[], time_column name, on_update name[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	keys name[];
+	missing name;
+	arguments text;
+	watched text;
+BEGIN
+	IF source IS NULL OR event IS NULL OR event = '' OR user_column IS NULL THEN
+		RAISE EXCEPTION 'source, event and user_column are required' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	PERFORM trigger_engine._stamp_if_empty(invoker);
+	IF NOT pg_has_role(invoker, (SELECT relowner FROM pg_class WHERE oid = source), 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of table %', source USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	IF (SELECT relnamespace FROM pg_class WHERE oid = source) = 'trigger_engine'::regnamespace THEN
+		RAISE EXCEPTION 'tables of trigger_engine cannot be tracked' USING ERRCODE = 'wrong_object_type';
+	END IF;
+	IF (SELECT relkind NOT IN ('r', 'p') FROM pg_class WHERE oid = source) THEN
+		RAISE EXCEPTION '% is not a table', source USING ERRCODE = 'wrong_object_type';
+	END IF;
+	SELECT array_agg(a.attname ORDER BY k.n) INTO keys
+	FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
+	JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+	WHERE i.indrelid = source AND i.indisprimary;
+	IF keys IS NULL THEN
+		RAISE EXCEPTION 'table % has no primary key', source USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Add one: it identifies the event for ever.';
+	END IF;
+	IF properties IS NULL THEN
+		properties := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = source AND attnum > 0
+			AND NOT attisdropped AND attname <> user_column ORDER BY attnum);
+	END IF;
+	SELECT c INTO missing
+	FROM unnest(properties || on_update || ARRAY[user_column] || time_column) c
+	WHERE c IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute a
+		WHERE a.attrelid = source AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped) LIMIT 1;
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'table % has no column "%"', source, missing USING ERRCODE = 'undefined_column';
+	END IF;
+	IF time_column IS NOT NULL AND (SELECT atttypid NOT IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)
+		FROM pg_attribute WHERE attrelid = source AND attname = time_column) THEN
+		RAISE EXCEPTION 'column "%" of % holds no time', time_column, source USING ERRCODE = 'datatype_mismatch',
+			HINT = 'Use a column of type timestamptz, timestamp or date.';
+	END IF;
+
+	PERFORM trigger_engine._untrack_table(invoker, source, true);
+	INSERT INTO trigger_engine._tracked_tables
+	VALUES (source, event, user_column, time_column, properties, keys, on_update, invoker, trigger_engine.clock());
+	arguments := format('%L, %L, %L, %L, %L', event, user_column, coalesce(time_column, ''),
+		(SELECT string_agg(quote_ident(k), ',' ORDER BY n) FROM unnest(keys) WITH ORDINALITY AS u(k, n)),
+		(SELECT coalesce(string_agg(quote_ident(p), ',' ORDER BY n), '') FROM unnest(properties) WITH ORDINALITY AS u(p, n)));
+	watched := format('trigger_engine._is_watched(%L, NULL::timestamptz, NULL::text)', event);
+	EXECUTE format('CREATE TRIGGER trigger_engine_capture AFTER INSERT ON %s FOR EACH ROW WHEN (%s)'
+		' EXECUTE FUNCTION trigger_engine._capture_event(%s)', source, watched, arguments);
+	IF cardinality(on_update) > 0 THEN
+		EXECUTE format('CREATE TRIGGER trigger_engine_capture_update AFTER UPDATE OF %s ON %s FOR EACH ROW'
+			' WHEN (%s AND ROW(%s) IS DISTINCT FROM ROW(%s)) EXECUTE FUNCTION trigger_engine._capture_event(%s)',
+			(SELECT string_agg(quote_ident(c), ', ') FROM unnest(on_update) c), source, watched,
+			(SELECT string_agg('OLD.' || quote_ident(c), ', ') FROM unnest(on_update) c),
+			(SELECT string_agg('NEW.' || quote_ident(c), ', ') FROM unnest(on_update) c), arguments);
+	END IF;
+	EXECUTE format('CREATE TRIGGER trigger_engine_flush AFTER INSERT OR UPDATE ON %s FOR EACH STATEMENT'
+		' EXECUTE FUNCTION trigger_engine._flush_matches()', source);
+	PERFORM trigger_engine._rebuild_all_events();
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._track_table(name, regclass, text, name, name[], name, name[]) IS 'Behind track_table().';
+
+CREATE FUNCTION trigger_engine.untrack_table(source regclass, if_exists boolean DEFAULT false)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'te_call_as_owner'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION trigger_engine.untrack_table(regclass, boolean) IS
+'Stops taking rows of a table as events: removes its triggers. What is already due stays due. Returns whether it was tracked.';
+
+CREATE FUNCTION trigger_engine._untrack_table(invoker name, source regclass, if_exists boolean)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	name text;
+BEGIN
+	IF NOT pg_has_role(invoker, (SELECT relowner FROM pg_class WHERE oid = source), 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of table %', source USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	DELETE FROM trigger_engine._tracked_tables t WHERE t.source = source;
+	IF NOT FOUND THEN
+		IF NOT coalesce(if_exists, false) THEN
+			RAISE EXCEPTION 'table % is not tracked', source USING ERRCODE = 'undefined_object';
+		END IF;
+		RETURN false;
+	END IF;
+	FOREACH name IN ARRAY ARRAY['trigger_engine_capture', 'trigger_engine_capture_update', 'trigger_engine_flush']
+	LOOP
+		IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = source AND tgname = name) THEN
+			EXECUTE format('DROP TRIGGER %I ON %s', name, source);
+		END IF;
+	END LOOP;
+	DROP VIEW trigger_engine.all_events;
+	PERFORM trigger_engine._rebuild_all_events();
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._untrack_table(name, regclass, boolean) IS 'Behind untrack_table().';
+
+CREATE VIEW trigger_engine.tracked_tables AS
+SELECT source, event, user_column, time_column, properties, key_columns, on_update, owner, created_at
+FROM trigger_engine._tracked_tables;
+COMMENT ON VIEW trigger_engine.tracked_tables IS 'Application tables whose rows are events, and which columns say what.';
+
+/* ---- schemas ---- */
+
+CREATE FUNCTION trigger_engine._check_event_schema(schema jsonb) RETURNS void
+AS 'MODULE_PATHNAME', 'te_check_event_schema'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION trigger_engine._check_event_schema(jsonb) IS 'Throws unless the schema uses the supported subset of JSON Schema.';
+
+CREATE FUNCTION trigger_engine.create_event_schema(event text, schema jsonb,
+	on_violation text DEFAULT 'refuse', or_replace boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'te_call_as_owner'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION trigger_engine.create_event_schema(text, jsonb, text, boolean) IS
+'Holds the properties of an event name to a JSON Schema (type, required, properties, additionalProperties, enum, const, minimum, maximum, minLength, maxLength, pattern, items, minItems, maxItems). on_violation: refuse (the insert fails, SQLSTATE TE002) or quarantine (the event is set aside in quarantined_events).';
+
+CREATE FUNCTION trigger_engine._create_event_schema(invoker name, event text, schema jsonb,
+	on_violation text, or_replace boolean)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+	IF event IS NULL OR event = '' OR schema IS NULL THEN
+		RAISE EXCEPTION 'event and schema are required' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF on_violation IS NULL OR on_violation NOT IN ('refuse', 'quarantine') THEN
+		RAISE EXCEPTION 'on_violation must be "refuse" or "quarantine"' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	PERFORM trigger_engine._check_event_schema(schema);
+	PERFORM trigger_engine._stamp_if_empty(invoker);
+	IF EXISTS (SELECT FROM trigger_engine._event_schemas s WHERE s.event = event) AND NOT coalesce(or_replace, false) THEN
+		RAISE EXCEPTION 'a schema for event "%" exists already', event USING ERRCODE = 'duplicate_object',
+			HINT = 'Pass or_replace => true to replace it.';
+	END IF;
+	INSERT INTO trigger_engine._event_schemas VALUES (event, schema, on_violation, invoker, trigger_engine.clock())
+	ON CONFLICT ON CONSTRAINT _event_schemas_pkey DO UPDATE SET schema = excluded.schema,
+		on_violation = excluded.on_violation, owner = excluded.owner, updated_at = excluded.updated_at;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._create_event_schema(name, text, jsonb, text, boolean) IS 'Behind create_event_schema().';
+
+CREATE FUNCTION trigger_engine.drop_event_schema(event text, if_exists boolean DEFAULT false)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'te_call_as_owner'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION trigger_engine.drop_event_schema(text, boolean) IS 'Removes the schema of an event name. Returns whether there was one.';
+
+CREATE FUNCTION trigger_engine._drop_event_schema(invoker name, event text, if_exists boolean)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+	DELETE FROM trigger_engine._event_schemas s WHERE s.event = event;
+	IF NOT FOUND AND NOT coalesce(if_exists, false) THEN
+		RAISE EXCEPTION 'there is no schema for event "%"', event USING ERRCODE = 'undefined_object';
+	END IF;
+	RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._drop_event_schema(name, text, boolean) IS 'Behind drop_event_schema().';
+
+CREATE VIEW trigger_engine.event_schemas AS
+SELECT event, schema, on_violation, owner, updated_at FROM trigger_engine._event_schemas;
+COMMENT ON VIEW trigger_engine.event_schemas IS 'JSON Schemas of event properties by event name.';
+
+CREATE FUNCTION trigger_engine.release_event(user_id text, event_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'te_call_as_owner'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION trigger_engine.release_event(text, bigint) IS
+'Inserts a quarantined event again, under its own id; it is checked and fires as if it had just been inserted. Correct its schema first, or it returns to quarantine.';
+
+CREATE FUNCTION trigger_engine._release_event(invoker name, user_id text, event_id bigint) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	event trigger_engine.quarantined_events;
+BEGIN
+	DELETE FROM trigger_engine.quarantined_events q
+	WHERE q.user_id = user_id AND q.event_id = event_id RETURNING * INTO event;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'event % of user "%" is not quarantined', event_id, user_id USING ERRCODE = 'undefined_object';
+	END IF;
+	INSERT INTO trigger_engine.events (event_id, user_id, name, properties, occurred_at, dedupe_key, context)
+	VALUES (event.event_id, event.user_id, event.name, event.properties, event.occurred_at, event.dedupe_key, event.context);
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._release_event(name, text, bigint) IS 'Behind release_event().';

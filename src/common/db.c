@@ -1,0 +1,178 @@
+/*
+ * db.c
+ *		Transactions of background workers, guarded work, and kept plans.
+ *
+ * The only PG_TRY blocks of the extension are here.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "pgstat.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "common/common.h"
+#include "compat.h"
+
+/*
+ * Takes the pending error out of the error state into context.
+ */
+static ErrorData *
+take_error(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	return error;
+}
+
+/*
+ * Runs work(arg) in a transaction of its own, with SPI connected and a snapshot
+ * active, and reports statistics afterwards so that autovacuum sees the churn.
+ * When it fails the transaction is rolled back, the error is logged at elevel
+ * (0 = not at all), a copy in the caller's memory context goes to *failure, and
+ * false is returned. Requests to terminate pass through. Restores the caller's
+ * memory context in either case.
+ */
+bool
+te_db_transaction(TeWork work, void *arg, int elevel, ErrorData **failure)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool done = false;
+
+	Assert(!IsTransactionState());
+	if (failure)
+		*failure = NULL;
+
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		PushActiveSnapshot(GetTransactionSnapshot());
+		work(arg);
+		SPI_finish();
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		HOLD_INTERRUPTS();
+		error = take_error(caller);
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(caller);
+		if (elevel != 0)
+			ereport(elevel,
+					(errcode(error->sqlerrcode),
+					 errmsg("trigger_engine: %s", error->message),
+					 error->detail ? errdetail_internal("%s", error->detail) : 0,
+					 error->hint ? errhint("%s", error->hint) : 0,
+					 error->context ? errcontext("%s", error->context) : 0));
+		if (failure)
+			*failure = error;
+		else
+			FreeErrorData(error);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(caller);
+	pgstat_report_stat(false);
+	return done;
+}
+
+/*
+ * Runs work(arg) in a subtransaction of the running transaction. When it fails
+ * only the subtransaction is rolled back, *failure gets a copy of the error in
+ * the caller's memory context, and false is returned. A cancelled query or a
+ * terminated session still throws.
+ */
+bool
+te_db_subtransaction(TeWork work, void *arg, ErrorData **failure)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	if (failure)
+		*failure = NULL;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+
+	PG_TRY();
+	{
+		work(arg);
+		ReleaseCurrentSubTransaction();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = take_error(caller);
+
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && QueryCancelPending)
+			ReThrowError(error);
+		if (failure)
+			*failure = error;
+		else
+			FreeErrorData(error);
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+/*
+ * Prepares a statement and keeps its plan for the session. The plan remembers the
+ * search_path it was made under, also for replanning: pg_catalog alone. SPI must be
+ * connected. Leaves the current memory context as it is, unlike SPI itself.
+ */
+SPIPlanPtr
+te_db_prepare(const char *sql, int nargs, const Oid *types)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			nest = te_lock_search_path();
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, unconstify(Oid *, types));
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	AtEOXact_GUC(false, nest);
+	MemoryContextSwitchTo(caller);
+	return plan;
+}
+
+/*
+ * Executes sql through a plan that is prepared once a session; *plan is the
+ * caller's static. SPI must be connected. Returns SPI's result code after
+ * checking it; rows are in SPI_tuptable, their number in SPI_processed. Leaves the
+ * current memory context as it is, unlike SPI itself.
+ */
+int
+te_db_execute(SPIPlanPtr *plan, const char *sql, int nargs, const Oid *types,
+			  const Datum *values, const char *nulls, bool read_only, long limit)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			code;
+
+	if (*plan == NULL)
+		*plan = te_db_prepare(sql, nargs, types);
+	code = SPI_execute_plan(*plan, unconstify(Datum *, values), nulls, read_only, limit);
+	MemoryContextSwitchTo(caller);
+	if (code < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(code));
+	return code;
+}

@@ -1,0 +1,310 @@
+/*
+ * gates.c
+ *		The gates in their fixed order, and the decision they come to.
+ *
+ * A gate stops an item, holds it, or lets it pass to the next one. Every item is
+ * decided with the facts of one snapshot; the first gate that stops it is what is
+ * recorded.
+ */
+#include "postgres.h"
+
+#include "common/common.h"
+#include "decide/decide.h"
+#include "segment/segment.h"
+
+/* A held message is looked at again after this, doubled each time up to the most. */
+#define FIRST_HOLD (10 * USECS_PER_SEC)
+#define LONGEST_HOLD USECS_PER_HOUR
+
+/*
+ * Stops an item at a gate.
+ */
+static void
+stop(TeItem *item, TeVerdictKind verdict, TeGate gate, char *reason)
+{
+	item->verdict = verdict;
+	item->gate = gate;
+	item->reason = reason;
+}
+
+/*
+ * Holds an item at a gate until something may have changed.
+ */
+static void
+hold(TeItem *item, TeGate gate, char *reason, TimestampTz now)
+{
+	stop(item, TE_HOLD, gate, reason);
+	item->hold_until = now + Min(FIRST_HOLD << Min(item->holds, 20), LONGEST_HOLD);
+}
+
+static void
+gate_journey_live(TeItem *item, TimestampTz now)
+{
+	if (item->journey == NULL)
+		stop(item, TE_WITHHOLD, TE_GATE_JOURNEY_LIVE, "the journey was dropped");
+	else if (item->step == NULL)
+		stop(item, TE_WITHHOLD, TE_GATE_JOURNEY_LIVE,
+			 psprintf("step \"%s\" does not exist in version %d", item->step_id, item->version));
+	else if (!item->journey->live)
+		stop(item, TE_WITHHOLD, TE_GATE_JOURNEY_LIVE,
+			 psprintf("journey \"%s\" is not live", item->journey_name));
+}
+
+static void
+gate_entry(TeItem *item, TimestampTz now)
+{
+	if (item->is_first && item->has_run)
+		stop(item, TE_DISCARD, TE_GATE_ENTRY, "entered before with the same key");
+}
+
+static void
+gate_exit(TeItem *item, TimestampTz now)
+{
+	if (item->exited)
+		stop(item, TE_CANCEL, TE_GATE_EXIT, item->exit_reason);
+}
+
+static void
+gate_expiry(TeItem *item, TimestampTz now)
+{
+	TimestampTz last;
+
+	if (!item->journey->has_ttl)
+		return;
+	last = te_clock_add(item->first_due_at, &item->journey->ttl);
+	if (now > last)
+		stop(item, TE_EXPIRE, TE_GATE_EXPIRY,
+			 psprintf("due at %s, too late by more than the journey's ttl",
+					  timestamptz_to_str(item->first_due_at)));
+}
+
+static void
+gate_segment(TeItem *item, TimestampTz now)
+{
+	if (item->journey->segment == NULL || !item->is_send)
+		return;
+	if (item->segment_error)
+		hold(item, TE_GATE_SEGMENT, item->segment_error, now);
+	else if (!item->in_segment)
+		stop(item, TE_WITHHOLD, TE_GATE_SEGMENT,
+			 psprintf("not in segment \"%s\"", item->journey->segment));
+}
+
+static void
+gate_consent(TeItem *item, TimestampTz now)
+{
+	static const char *const need_opt_in[] = {"push", "web_push", "email", "sms", "whatsapp", "chat"};
+	int			i;
+
+	if (!item->is_send || item->transactional)
+		return;
+	if (item->opted_out)
+	{
+		stop(item, TE_WITHHOLD, TE_GATE_CONSENT, item->opted_out);
+		return;
+	}
+	for (i = 0; i < lengthof(need_opt_in) && !item->opted_in; i++)
+		if (strcmp(item->channel, need_opt_in[i]) == 0)
+			stop(item, TE_WITHHOLD, TE_GATE_CONSENT,
+				 psprintf("no opt-in on record for channel %s", item->channel));
+}
+
+static void
+gate_endpoint(TeItem *item, TimestampTz now)
+{
+	if (item->is_send && item->address && item->address[0] == '\0')
+		stop(item, TE_WITHHOLD, TE_GATE_ENDPOINT,
+			 psprintf("the user has no active endpoint for channel %s", item->channel));
+}
+
+static void
+gate_render(TeItem *item, TimestampTz now)
+{
+	if (item->is_send && !te_compose(item, now))
+		stop(item, TE_WITHHOLD, TE_GATE_RENDER, item->reason);
+}
+
+static void
+gate_provider(TeItem *item, TimestampTz now)
+{
+	if (!item->is_send || strcmp(item->channel, "in_app") == 0)
+		return;
+	if (item->provider_name == NULL)
+		stop(item, TE_WITHHOLD, TE_GATE_PROVIDER,
+			 psprintf("no provider serves channel %s", item->channel));
+	else if (item->reason)		/* found unusable when it was looked up */
+		hold(item, TE_GATE_PROVIDER, item->reason, now);
+}
+
+static const struct
+{
+	const char *name;
+	void		(*check) (TeItem *item, TimestampTz now);
+}			gates[TE_GATE_COUNT] =
+{
+	[TE_GATE_JOURNEY_LIVE] = {"journey_live", gate_journey_live},
+	[TE_GATE_ENTRY] = {"entry", gate_entry},
+	[TE_GATE_EXIT] = {"exit", gate_exit},
+	[TE_GATE_EXPIRY] = {"expiry", gate_expiry},
+	[TE_GATE_SEGMENT] = {"segment", gate_segment},
+	[TE_GATE_CONSENT] = {"consent", gate_consent},
+	[TE_GATE_ENDPOINT] = {"endpoint", gate_endpoint},
+	[TE_GATE_RENDER] = {"render", gate_render},
+	[TE_GATE_PROVIDER] = {"provider", gate_provider},
+};
+
+/*
+ * Name of a gate as recorded; NULL for none.
+ */
+const char *
+te_gate_name(TeGate gate)
+{
+	return gate == TE_GATE_NONE ? NULL : gates[gate].name;
+}
+
+/*
+ * Finds the provider of a send step: the named one, or the channel's first that
+ * is active. Notes why it cannot be used.
+ */
+static void
+find_provider(TeItem *item, List *providers)
+{
+	ListCell   *cell;
+	TeProvider *found = NULL;
+
+	foreach(cell, providers)
+	{
+		TeProvider *provider = lfirst(cell);
+
+		if (item->step->provider ? strcmp(item->step->provider, provider->name) == 0
+			: strcmp(item->channel, provider->channel) == 0)
+		{
+			if (found == NULL || !found->active)
+				found = provider;
+		}
+	}
+	if (found == NULL)
+		return;
+	item->provider_name = pstrdup(found->name);
+	item->provider_id = found->id;
+	item->idempotent = found->idempotent;
+	if (found->url == NULL)
+		item->address = "";		/* the user's own is needed */
+	if (!found->active)
+		item->reason = psprintf("provider \"%s\" is disabled: %s", found->name,
+								found->state_reason ? found->state_reason : "by an administrator");
+	else if (found->secret_error)
+		item->reason = psprintf("provider \"%s\" cannot be used: %s", found->name, found->secret_error);
+}
+
+/*
+ * Looks up journey, step and provider of an item.
+ */
+static void
+resolve(TeItem *item, List *providers)
+{
+	TeJourney  *journey = te_journey_version(item->journey_id, item->version);
+
+	item->journey = journey;
+	item->step = journey ? te_journey_step(journey, item->step_id, &item->step_index) : NULL;
+	item->is_first = item->attempt == 0 && item->holds == 0 && item->crashes == 0 &&
+		item->send_id == 0 && journey && item->step_index == journey->first_step;
+	item->gate = TE_GATE_NONE;
+	if (journey)
+	{
+		item->journey_name = pstrdup(journey->name);
+		item->topic = journey->topic ? pstrdup(journey->topic) : NULL;
+		item->transactional = journey->transactional;
+	}
+	if (item->step && item->step->kind == TE_STEP_SEND)
+	{
+		item->is_send = true;
+		item->channel = pstrdup(item->step->channel);
+		if (strcmp(item->channel, "in_app") != 0)
+			find_provider(item, providers);
+	}
+}
+
+typedef struct SegmentWork
+{
+	TeItem	  **items;
+	int			count;
+	const char *segment;
+} SegmentWork;
+
+/*
+ * Probes the users of one segment.
+ */
+static void
+probe_segment(void *arg)
+{
+	SegmentWork *work = arg;
+	int			i;
+
+	for (i = 0; i < work->count; i++)
+	{
+		TeItem	   *item = work->items[i];
+
+		if (item->is_send && item->journey && item->journey->segment &&
+			strcmp(item->journey->segment, work->segment) == 0)
+			item->in_segment = te_segment_probe(work->segment, item->user_id);
+	}
+}
+
+/*
+ * Answers the segment questions of all items, one segment after the other, each
+ * guarded: a segment whose SQL fails holds its own messages only.
+ */
+static void
+load_segments(TeItem **items, int count)
+{
+	List	   *done = NIL;
+	int			i,
+				k;
+
+	for (i = 0; i < count; i++)
+	{
+		SegmentWork work = {items, count, NULL};
+		ErrorData  *failure;
+		ListCell   *cell;
+
+		if (!items[i]->is_send || items[i]->journey == NULL || items[i]->journey->segment == NULL)
+			continue;
+		work.segment = items[i]->journey->segment;
+		foreach(cell, done)
+			if (strcmp(lfirst(cell), work.segment) == 0)
+				break;
+		if (cell != NULL)
+			continue;
+		done = lappend(done, unconstify(char *, work.segment));
+		if (te_db_subtransaction(probe_segment, &work, &failure))
+			continue;
+		for (k = i; k < count; k++)
+			if (items[k]->is_send && items[k]->journey && items[k]->journey->segment &&
+				strcmp(items[k]->journey->segment, work.segment) == 0)
+				items[k]->segment_error = psprintf("segment \"%s\" failed: %s", work.segment, failure->message);
+	}
+}
+
+void
+te_decide(TeItem **items, int count, List *providers, TimestampTz now)
+{
+	int			i,
+				gate;
+
+	for (i = 0; i < count; i++)
+		resolve(items[i], providers);
+	te_facts_load(items, count);
+	te_facts_load_exits(items, count);
+	te_facts_load_consents(items, count);
+	te_facts_load_endpoints(items, count);
+	load_segments(items, count);
+	for (i = 0; i < count; i++)
+	{
+		items[i]->verdict = TE_PASS;
+		for (gate = 0; gate < TE_GATE_COUNT && items[i]->verdict == TE_PASS; gate++)
+			gates[gate].check(items[i], now);
+		if (items[i]->verdict == TE_PASS && !items[i]->is_send)
+			items[i]->verdict = TE_DISCARD;
+	}
+}

@@ -1,0 +1,45 @@
+/*
+ * event.h
+ *		From an inserted row to matches: private to this folder, apart from
+ *		te_event_register_callbacks().
+ */
+#pragma once
+
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "journey/journey.h"
+
+/* An event as the trigger sees it, whatever table it came from. */
+typedef struct TeEvent
+{
+	char	   *user_id;
+	char	   *name;
+	Jsonb	   *properties;
+	TimestampTz occurred_at;
+	int64		event_id;		/* 0 for rows of tracked tables */
+	char	   *source_key;		/* source and primary key: the default entry key */
+	char	   *dedupe_key;		/* NULL = none */
+	bool		tracked;		/* from an application's table */
+} TeEvent;
+
+/* What the trigger knows about a table it fires on. */
+typedef struct TeSource TeSource;
+
+/* source.c */
+extern TeSource *te_event_source(TriggerData *trigger);
+extern void te_event_read(TeSource *source, TriggerData *trigger, TeEvent *event);
+extern void te_event_delete_row(TeSource *source, TriggerData *trigger, const TeEvent *event);
+
+/* schema.c: NULL when the properties fulfil the schema, else what is wrong, palloc'ed */
+extern char *te_event_violation(Jsonb *schema, Jsonb *properties);
+
+/* match_buffer.c: SPI must be connected, as the extension's owner */
+extern void te_event_enter(const TeJourney *journey, const TeEvent *event);
+extern void te_event_leave(const TeRule *rule, const TeEvent *event);
+extern void te_event_flush(void);
+extern int	te_event_buffered(void);
+extern void te_event_register_callbacks(void);

@@ -1,0 +1,429 @@
+/*
+ * match_buffer.c
+ *		What the capture trigger found, until it is written.
+ *
+ * Entries are collected over a statement and written by one INSERT from arrays;
+ * exits are carried out at once, after writing what they may concern. Entries are
+ * tagged with their subtransaction and dropped when it is rolled back. Where no
+ * statement trigger writes them (an insert straight into a partition, logical
+ * replication) they are written just before the transaction commits.
+ *
+ * All functions but the callbacks may throw and need SPI connected, acting as the
+ * extension's owner.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "common/common.h"
+#include "event/event.h"
+#include "worker/worker.h"
+
+#define BUFFER_SIZE 1000
+
+/* How long after its last message was claimed an enrollment can still be exited. */
+#define IN_FLIGHT_LIMIT (10 * USECS_PER_MINUTE)
+
+enum
+{
+	COLUMN_USER, COLUMN_JOURNEY, COLUMN_ENTRY_KEY, COLUMN_STEP, COLUMN_LANE, COLUMN_DUE_AT,
+	COLUMN_EVENT, COLUMN_EVENT_AT, COLUMN_VERSION, COLUMN_CONTEXT, NCOLUMNS
+};
+
+#define INSERT_DUE \
+	"INSERT INTO trigger_engine._due (user_id, journey_id, entry_key, step, lane, due_at," \
+	" event_id, event_at, version, context) "
+#define ON_CONFLICT " ON CONFLICT (user_id, journey_id, entry_key, step) DO NOTHING"
+
+static const Oid column_types[NCOLUMNS] = {
+	TEXTOID, INT8OID, TEXTOID, TEXTOID, INT2OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT4OID,
+	JSONBOID
+};
+
+static MemoryContext context = NULL;
+static TeRows rows;
+static SubTransactionId subtransaction[BUFFER_SIZE];
+static bool callbacks_registered = false;
+
+/*
+ * Forgets everything. Does not throw.
+ */
+static void
+clear(void)
+{
+	memset(&rows, 0, sizeof(rows));
+	if (context)
+		MemoryContextReset(context);
+}
+
+/*
+ * Before the end of a transaction: writes what no statement trigger wrote. May
+ * throw, which rolls the transaction back.
+ */
+static void
+flush_before_commit(void)
+{
+	TeIdentity	saved;
+
+	if (rows.count == 0)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	te_run_as_begin(&saved, te_extension_owner(), TE_RUN_KEPT_PLANS);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	te_event_flush();
+	SPI_finish();
+	te_run_as_end(&saved);
+	PopActiveSnapshot();
+}
+
+/*
+ * Follows the transaction.
+ */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			flush_before_commit();
+			break;
+		default:
+			clear();
+			break;
+	}
+}
+
+/*
+ * At the rollback of a subtransaction: drops what it and its children found.
+ * Their numbers are not below its own, those of others that still live are.
+ */
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	int			i,
+				k,
+				kept = 0;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (i = 0; i < rows.count; i++)
+	{
+		if (subtransaction[i] >= mine)
+			continue;
+		for (k = 0; k < NCOLUMNS && kept != i; k++)
+		{
+			rows.values[k][kept] = rows.values[k][i];
+			rows.nulls[k][kept] = rows.nulls[k][i];
+		}
+		subtransaction[kept++] = subtransaction[i];
+	}
+	rows.count = kept;
+}
+
+/*
+ * Registers the callbacks once a process.
+ */
+void
+te_event_register_callbacks(void)
+{
+	if (callbacks_registered)
+		return;
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	callbacks_registered = true;
+}
+
+int
+te_event_buffered(void)
+{
+	return rows.count;
+}
+
+/*
+ * Writes one entry without arrays.
+ */
+static void
+flush_one(void)
+{
+	static SPIPlanPtr plan = NULL;
+	Datum		values[NCOLUMNS];
+	char		nulls[NCOLUMNS];
+	int			k;
+
+	for (k = 0; k < NCOLUMNS; k++)
+	{
+		values[k] = rows.values[k][0];
+		nulls[k] = rows.nulls[k][0] ? 'n' : ' ';
+	}
+	te_db_execute(&plan, INSERT_DUE "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)" ON_CONFLICT,
+				  NCOLUMNS, column_types, values, nulls, false, 0);
+}
+
+/*
+ * Writes all entries by one statement.
+ */
+static void
+flush_many(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	te_rows_execute(&rows, &plan,
+					INSERT_DUE "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+					ON_CONFLICT, 0, NULL, NULL);
+}
+
+/*
+ * Writes what was collected, and has the worker woken at commit.
+ */
+void
+te_event_flush(void)
+{
+	int			i;
+
+	if (rows.count == 0)
+		return;
+	for (i = 0; i < rows.count; i++)
+		te_wake_at_commit(DatumGetInt16(rows.values[COLUMN_LANE][i]),
+						  DatumGetTimestampTz(rows.values[COLUMN_DUE_AT][i]));
+	if (rows.count == 1)
+		flush_one();
+	else
+		flush_many();
+	clear();
+}
+
+/*
+ * True when an entry of this user into this journey is waiting to be written.
+ */
+static bool
+is_buffered(int64 journey_id, const char *user_id)
+{
+	int			i;
+	size_t		len = strlen(user_id);
+
+	for (i = 0; i < rows.count; i++)
+	{
+		text	   *user;
+
+		if (DatumGetInt64(rows.values[COLUMN_JOURNEY][i]) != journey_id)
+			continue;
+		user = DatumGetTextPP(rows.values[COLUMN_USER][i]);
+		if (VARSIZE_ANY_EXHDR(user) == len && memcmp(VARDATA_ANY(user), user_id, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Takes the key that a policy allows once, or after an interval. The unique
+ * constraint decides between concurrent sessions.
+ */
+static bool
+take_key(const TeJourney *journey, const TeEvent *event, const char *key)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[5] = {TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		values[5];
+	TimestampTz not_after = DT_NOBEGIN;
+
+	if (journey->reentry == TE_REENTRY_AFTER)
+	{
+		Interval	back = journey->reentry_after;
+
+		back.time = -back.time;
+		back.day = -back.day;
+		back.month = -back.month;
+		not_after = te_clock_add(event->occurred_at, &back);
+	}
+	else if (journey->reentry == TE_REENTRY_PARALLEL)
+		not_after = DT_NOEND;	/* the row is the lock, the count decides */
+	values[0] = CStringGetTextDatum(event->user_id);
+	values[1] = Int64GetDatum(journey->id);
+	values[2] = CStringGetTextDatum(key);
+	values[3] = TimestampTzGetDatum(event->occurred_at);
+	values[4] = TimestampTzGetDatum(not_after);
+	te_db_execute(&plan,
+				  "INSERT INTO trigger_engine._entry_keys AS k (user_id, journey_id, entry_key, entered_at)"
+				  " VALUES ($1, $2, $3, $4)"
+				  " ON CONFLICT (user_id, journey_id, entry_key) DO UPDATE SET entered_at = excluded.entered_at"
+				  " WHERE k.entered_at <= $5", 5, types, values, NULL, false, 0);
+	return SPI_processed > 0;
+}
+
+/*
+ * True when fewer runs of this user through the journey are under way than the
+ * policy allows. The caller holds the key row, so no other session counts at the
+ * same time; the statement's own snapshot shows what the last holder committed.
+ */
+static bool
+has_free_run(const TeJourney *journey, const TeEvent *event)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[3] = {TEXTOID, INT8OID, INT4OID};
+	Datum		values[3];
+
+	values[0] = CStringGetTextDatum(event->user_id);
+	values[1] = Int64GetDatum(journey->id);
+	values[2] = Int32GetDatum(journey->reentry_limit);
+	te_db_execute(&plan,
+				  "SELECT 1 FROM (SELECT entry_key FROM trigger_engine._due"
+				  " WHERE user_id = $1 AND journey_id = $2"
+				  " UNION SELECT entry_key FROM trigger_engine._enrollments"
+				  " WHERE user_id = $1 AND journey_id = $2 AND completed_at IS NULL AND exited_at IS NULL) run"
+				  " HAVING pg_catalog.count(*) < $3", 3, types, values, NULL, false, 1);
+	return SPI_processed > 0;
+}
+
+/*
+ * Applies the re-entry policy. Returns the entry key, or NULL when the user may
+ * not enter now.
+ */
+static const char *
+entry_key(const TeJourney *journey, const TeEvent *event)
+{
+	const char *key;
+
+	switch (journey->reentry)
+	{
+		case TE_REENTRY_EVENT:
+			return event->source_key;
+		case TE_REENTRY_ONCE:
+			return take_key(journey, event, "once") ? "once" : NULL;
+		case TE_REENTRY_ONCE_PER_KEY:
+			key = te_journey_path_text(journey->entry_key, event->properties);
+			if (key == NULL)
+				return NULL;
+			key = psprintf("key/%s", key);
+			return take_key(journey, event, key) ? key : NULL;
+		case TE_REENTRY_AFTER:
+			return take_key(journey, event, "after") ? event->source_key : NULL;
+		case TE_REENTRY_PARALLEL:
+			if (is_buffered(journey->id, event->user_id))
+				te_event_flush();
+			take_key(journey, event, "parallel");
+			return has_free_run(journey, event) ? event->source_key : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * Lets the event's user enter a journey, if its re-entry policy allows.
+ */
+void
+te_event_enter(const TeJourney *journey, const TeEvent *event)
+{
+	const char *key = entry_key(journey, event);
+	TimestampTz due;
+	MemoryContext old;
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS] = {0};
+	int			step;
+
+	if (key == NULL)
+		return;
+	if (rows.count == BUFFER_SIZE)
+		te_event_flush();
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "trigger_engine matches",
+										ALLOCSET_DEFAULT_SIZES);
+	due = te_journey_skip_waits(journey, 0, event->occurred_at, &step);
+
+	old = MemoryContextSwitchTo(context);
+	if (rows.count == 0)
+		te_rows_init(&rows, NCOLUMNS, column_types);
+	values[COLUMN_USER] = CStringGetTextDatum(event->user_id);
+	values[COLUMN_JOURNEY] = Int64GetDatum(journey->id);
+	values[COLUMN_ENTRY_KEY] = CStringGetTextDatum(key);
+	values[COLUMN_STEP] = CStringGetTextDatum(journey->steps[step].id);
+	values[COLUMN_LANE] = Int16GetDatum(journey->first_lane);
+	values[COLUMN_DUE_AT] = TimestampTzGetDatum(due);
+	values[COLUMN_EVENT] = Int64GetDatum(event->event_id);
+	values[COLUMN_EVENT_AT] = TimestampTzGetDatum(event->occurred_at);
+	values[COLUMN_VERSION] = Int32GetDatum(journey->version);
+	/* rows of application tables may change until they are due: keep what they said */
+	nulls[COLUMN_CONTEXT] = !event->tracked;
+	values[COLUMN_CONTEXT] = event->tracked
+		? PointerGetDatum(PG_DETOAST_DATUM_COPY(JsonbPGetDatum(event->properties))) : (Datum) 0;
+	subtransaction[rows.count] = GetCurrentSubTransactionId();
+	te_rows_add(&rows, values, nulls);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Takes what is due for the user out of the queue and records it as cancelled. A
+ * row that a worker has just claimed is waited for and then gone.
+ */
+static void
+cancel_due(Datum *values, const Oid *types)
+{
+	static SPIPlanPtr plan = NULL;
+
+	te_db_execute(&plan,
+				  "WITH gone AS (DELETE FROM trigger_engine._due WHERE user_id = $1 AND journey_id = $2"
+				  " AND version = ANY ($3) AND event_at <= $4 RETURNING *),"
+				  " run AS (INSERT INTO trigger_engine._enrollments (user_id, journey_id, entry_key,"
+				  " version, entered_at, exited_at, exit_reason)"
+				  " SELECT DISTINCT ON (entry_key) user_id, journey_id, entry_key, version, event_at, $5, $7 FROM gone"
+				  " ORDER BY entry_key"
+				  " ON CONFLICT (user_id, journey_id, entry_key) DO NOTHING)"
+				  " INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step,"
+				  " channel, state, gate, reason, due_at, event_id, event_at, decided_at, finished_at, attempts)"
+				  " SELECT coalesce(g.send_id, pg_catalog.nextval('trigger_engine._send_id_seq')), g.user_id,"
+				  " g.journey_id, g.version, g.entry_key, g.step, s.step ->> 'channel', 'cancelled', $6, $7,"
+				  " g.due_at, g.event_id, g.event_at, $5, $5, g.attempt"
+				  " FROM gone g JOIN trigger_engine._journey_versions v USING (journey_id, version)"
+				  " CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(v.steps) s(step)"
+				  " WHERE s.step ->> 'id' = g.step AND s.step ? 'send'",
+				  7, types, values, NULL, false, 0);
+}
+
+/*
+ * Marks runs that have begun as exited, also those whose last message is under
+ * way: the worker looks again before it hands over. A statement of its own, so
+ * that its snapshot shows a claim that cancel_due() waited for.
+ */
+static void
+mark_exited(Datum *values, const Oid *types)
+{
+	static SPIPlanPtr plan = NULL;
+
+	te_db_execute(&plan,
+				  "UPDATE trigger_engine._enrollments SET exited_at = $5, exit_reason = $7"
+				  " WHERE user_id = $1 AND journey_id = $2 AND version = ANY ($3) AND entered_at <= $4"
+				  " AND exited_at IS NULL AND (completed_at IS NULL OR completed_at > $8) AND $6 IS NOT NULL",
+				  8, types, values, NULL, false, 0);
+}
+
+/*
+ * Ends the user's runs through a journey because of an event.
+ */
+void
+te_event_leave(const TeRule *rule, const TeEvent *event)
+{
+	Oid			types[8] = {TEXTOID, INT8OID, INT4ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	TEXTOID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[8];
+	TimestampTz now = te_clock_now();
+
+	if (is_buffered(rule->journey->id, event->user_id))
+		te_event_flush();
+	values[0] = CStringGetTextDatum(event->user_id);
+	values[1] = Int64GetDatum(rule->journey->id);
+	values[2] = rule->versions;
+	values[3] = TimestampTzGetDatum(event->occurred_at);
+	values[4] = TimestampTzGetDatum(now);
+	values[5] = CStringGetTextDatum(rule->kind == TE_RULE_GOAL ? "goal" : "exit");
+	values[6] = CStringGetTextDatum(psprintf("%s: event \"%s\" (%s)",
+											 rule->kind == TE_RULE_GOAL ? "goal" : "exit",
+											 event->name, event->source_key));
+	values[7] = TimestampTzGetDatum(now - IN_FLIGHT_LIMIT);
+	cancel_due(values, types);
+	mark_exited(values, types);
+}

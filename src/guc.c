@@ -1,0 +1,127 @@
+/*
+ * guc.c
+ *		Settings: one place, sorted by name.
+ *
+ * Settings that size shared memory or decide which processes exist can only be
+ * set in the configuration file, so they are defined only when the library is
+ * preloaded; elsewhere their built-in values stand.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "compat.h"
+#include "guc.h"
+
+#define MINUTES_PER_DAY 1440
+
+char	   *te_guc_allowed_private_cidrs = "";
+int			te_guc_batch_size = 500;
+char	   *te_guc_databases = "*";
+int			te_guc_drain_timeout = 2000;
+int			te_guc_event_lead = MINUTES_PER_DAY;
+int			te_guc_event_retention = 400 * MINUTES_PER_DAY;
+int			te_guc_history_retention = 400 * MINUTES_PER_DAY;
+bool		te_guc_ingest = true;
+char	   *te_guc_installation = "";
+int			te_guc_max_databases = 16;
+int			te_guc_max_in_flight = 1000;
+int			te_guc_partition_interval = 7 * MINUTES_PER_DAY;
+int			te_guc_poll_interval = 1000;
+char	   *te_guc_secret_directory = "";
+char	   *te_guc_user_id = "";
+bool		te_guc_virtual_clock = false;
+int			te_guc_workers = 1;
+
+/*
+ * Defines all settings. Called once, from _PG_init; a bad value in the
+ * configuration file ends in a WARNING and the default, as for any extension.
+ */
+void
+te_guc_define(void)
+{
+	DefineCustomStringVariable("trigger_engine.allowed_private_cidrs",
+							   "Private networks that providers may be reached in, as CIDR blocks separated by commas.",
+							   "Loopback, link-local, private and reserved addresses are refused otherwise. Plain http is accepted for these networks only.",
+							   &te_guc_allowed_private_cidrs, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.batch_size",
+							"Most due rows that one claim takes.", NULL,
+							&te_guc_batch_size, 500, 1, 10000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomStringVariable("trigger_engine.databases",
+								   "Databases whose queues are drained, separated by commas; * means every database that has the extension.",
+								   NULL,
+								   &te_guc_databases, "*",
+								   PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.drain_timeout",
+							"How long a worker that is told to stop waits for answers that are under way.",
+							NULL,
+							&te_guc_drain_timeout, 2000, 0, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.event_lead",
+							"How far in the future an event may lie.", NULL,
+							&te_guc_event_lead, MINUTES_PER_DAY, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.event_retention",
+							"How long events are kept; older ones are refused. 0 keeps and accepts all.", NULL,
+							&te_guc_event_retention, 400 * MINUTES_PER_DAY, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.history_retention",
+							"How long finished sends and attempts are kept. 0 keeps all.", NULL,
+							&te_guc_history_retention, 400 * MINUTES_PER_DAY, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomBoolVariable("trigger_engine.ingest",
+							 "Whether inserted events start journeys in this session.",
+							 "Turn it off while loading history.",
+							 &te_guc_ingest, true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("trigger_engine.installation",
+							   "Name of this installation; a copy of the data under another name does not send.",
+							   "Keep it outside the data directory, so that a file-level copy does not carry it along.",
+							   &te_guc_installation, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("trigger_engine.max_databases",
+								"Most databases that can have workers at a time.", NULL,
+								&te_guc_max_databases, 16, 1, 1024,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.max_in_flight",
+							"Most messages that one worker has under way at a time.", NULL,
+							&te_guc_max_in_flight, 1000, 1, 100000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.partition_interval",
+							"Span of one partition of events and of history.", NULL,
+							&te_guc_partition_interval, 7 * MINUTES_PER_DAY, 60, 366 * MINUTES_PER_DAY,
+							PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.poll_interval",
+							"Longest sleep of a worker before it looks at the queue by itself.",
+							"A committing session wakes it at once; polling finds what a prepared transaction left.",
+							&te_guc_poll_interval, 1000, 10, 3600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomStringVariable("trigger_engine.secret_directory",
+							   "Directory that file: references of secrets are read from.", NULL,
+							   &te_guc_secret_directory, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("trigger_engine.user_id",
+							   "User whose inbox rows a role without ownership may see.",
+							   "Set it with SET LOCAL in the transaction that serves the user.",
+							   &te_guc_user_id, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	if (process_shared_preload_libraries_in_progress)
+	{
+		DefineCustomBoolVariable("trigger_engine.virtual_clock",
+								 "Allows set_clock() and advance_clock(), for tests and rehearsals.", NULL,
+								 &te_guc_virtual_clock, false,
+								 PGC_POSTMASTER, 0, NULL, NULL, NULL);
+		DefineCustomIntVariable("trigger_engine.workers",
+								"Delivery workers of each database; users are divided among them.", NULL,
+								&te_guc_workers, 1, 1, 8,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	}
+	MarkGUCPrefixReserved("trigger_engine");
+}

@@ -1,0 +1,27 @@
+/*
+ * guc.h
+ *		Every setting of the extension, in the order of its name.
+ */
+#pragma once
+
+#include "postgres.h"
+
+extern char *te_guc_allowed_private_cidrs;
+extern int	te_guc_batch_size;
+extern char *te_guc_databases;
+extern int	te_guc_drain_timeout;
+extern int	te_guc_event_lead;
+extern int	te_guc_event_retention;
+extern int	te_guc_history_retention;
+extern bool te_guc_ingest;
+extern char *te_guc_installation;
+extern int	te_guc_max_databases;
+extern int	te_guc_max_in_flight;
+extern int	te_guc_partition_interval;
+extern int	te_guc_poll_interval;
+extern char *te_guc_secret_directory;
+extern char *te_guc_user_id;
+extern bool te_guc_virtual_clock;
+extern int	te_guc_workers;
+
+extern void te_guc_define(void);

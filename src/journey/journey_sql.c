@@ -1,0 +1,74 @@
+/*
+ * journey_sql.c
+ *		SQL entry points of journeys: check of a definition, invalidation, hints.
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "common/common.h"
+#include "journey/journey.h"
+
+PG_FUNCTION_INFO_V1(te_check_journey);
+PG_FUNCTION_INFO_V1(te_invalidate);
+PG_FUNCTION_INFO_V1(te_is_near);
+
+#define JSONB_OR_NULL(n) (PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n))
+
+/*
+ * _check_journey(name, trigger, steps, exit_on, goal, reentry, ttl): compiles the
+ * definition and lets its errors through.
+ */
+Datum
+te_check_journey(PG_FUNCTION_ARGS)
+{
+	TeJourneyDefinition definition = {0};
+
+	definition.name = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	definition.owner = "";
+	definition.trigger = JSONB_OR_NULL(1);
+	definition.steps = JSONB_OR_NULL(2);
+	definition.exit_on = JSONB_OR_NULL(3);
+	definition.goal = JSONB_OR_NULL(4);
+	definition.reentry = JSONB_OR_NULL(5);
+	definition.ttl = PG_ARGISNULL(6) ? NULL : PG_GETARG_INTERVAL_P(6);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	(void) te_journey_compile(&definition);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Statement trigger on configuration tables: a relcache message for the table
+ * reaches every backend when the transaction commits, and ourselves with the
+ * next command.
+ */
+Datum
+te_invalidate(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("_invalidate must be called by a trigger")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	PG_RETURN_POINTER(NULL);
+}
+
+/*
+ * _is_near(word, other): whether one is likely meant for the other.
+ */
+Datum
+te_is_near(PG_FUNCTION_ARGS)
+{
+	const char *allowed[2] = {NULL, NULL};
+
+	allowed[0] = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	PG_RETURN_BOOL(te_json_nearest(text_to_cstring(PG_GETARG_TEXT_PP(1)), allowed) != NULL);
+}

@@ -1,0 +1,318 @@
+/*
+ * match.c
+ *		Does an event fit a condition, and which of many conditions can fit at all.
+ *
+ * A condition that implies an equality ("$.kind == \"a\" && ...") is indexed by
+ * the hash of its value, so that the cost of an event follows the journeys that
+ * match and not those that exist.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "common/common.h"
+#include "journey/journey.h"
+
+#define MAX_KEYS 16
+
+/*
+ * Calls a jsonpath operator (@? or @@), which suppresses errors of the path:
+ * NULL, unknown and errors all count as no match.
+ */
+static bool
+call_path_operator(PGFunction operator, Jsonb *properties, JsonPath *path)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	Datum		result;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = JsonbPGetDatum(properties);
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = PointerGetDatum(path);
+	fcinfo->args[1].isnull = false;
+	result = operator(fcinfo);
+	return !fcinfo->isnull && DatumGetBool(result);
+}
+
+/*
+ * True when the properties fulfil the condition. Throws only for what jsonpath
+ * itself does not suppress (out of memory, cancel).
+ */
+bool
+te_journey_matches(const TeMatcher *matcher, Jsonb *properties)
+{
+	if (matcher->where == NULL)
+		return true;
+	return call_path_operator(matcher->is_predicate ? jsonb_path_match_opr : jsonb_path_exists_opr,
+							  properties, matcher->where);
+}
+
+/*
+ * First item that the path yields, as text; NULL when it yields none or null.
+ */
+char *
+te_journey_path_text(JsonPath *path, Jsonb *properties)
+{
+	LOCAL_FCINFO(fcinfo, 4);
+	Datum		result;
+	Jsonb	   *item;
+	JsonbValue	scalar;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = JsonbPGetDatum(properties);
+	fcinfo->args[1].value = PointerGetDatum(path);
+	fcinfo->args[2].value = JsonbPGetDatum(te_json_parse("{}"));
+	fcinfo->args[3].value = BoolGetDatum(true); /* silent */
+	fcinfo->args[0].isnull = fcinfo->args[1].isnull = false;
+	fcinfo->args[2].isnull = fcinfo->args[3].isnull = false;
+	result = jsonb_path_query_first(fcinfo);
+	if (fcinfo->isnull)
+		return NULL;
+	item = DatumGetJsonbP(result);
+	if (JB_ROOT_IS_SCALAR(item) && JsonbExtractScalar(&item->root, &scalar))
+	{
+		if (scalar.type == jbvNull)
+			return NULL;
+		if (scalar.type == jbvString)
+			return pnstrdup(scalar.val.string.val, scalar.val.string.len);
+	}
+	return te_json_to_cstring(item);
+}
+
+/*
+ * Hash of a scalar such that values which jsonpath's == calls equal have equal
+ * hashes.
+ */
+uint32
+te_journey_hash_scalar(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return hash_bytes((const unsigned char *) value->val.string.val,
+							  value->val.string.len) ^ 0x5bd1e995;
+		case jbvNumeric:
+			return DatumGetUInt32(DirectFunctionCall1(hash_numeric,
+													  NumericGetDatum(value->val.numeric)));
+		case jbvBool:
+			return value->val.boolean ? 0x1b873593 : 0xcc9e2d51;
+		default:
+			return 0x85ebca6b;
+	}
+}
+
+/*
+ * If item is a path of keys from the root (or from the filter's @), collects the
+ * keys and returns their number; 0 otherwise.
+ */
+static int
+path_of_keys(JsonPathItem *item, char **keys)
+{
+	JsonPathItem current = *item;
+	JsonPathItem next;
+	int			n = 0;
+
+	if (current.type != jpiRoot && current.type != jpiCurrent)
+		return 0;
+	while (jspGetNext(&current, &next))
+	{
+		int32		len;
+		char	   *key;
+
+		if (next.type != jpiKey || n == MAX_KEYS)
+			return 0;
+		key = jspGetString(&next, &len);
+		keys[n++] = pnstrdup(key, len);
+		current = next;
+	}
+	return n;
+}
+
+/*
+ * If item is a literal, puts it into *value.
+ */
+static bool
+literal(JsonPathItem *item, JsonbValue *value)
+{
+	switch (item->type)
+	{
+		case jpiString:
+			value->type = jbvString;
+			value->val.string.val = jspGetString(item, &value->val.string.len);
+			return true;
+		case jpiNumeric:
+			value->type = jbvNumeric;
+			value->val.numeric = jspGetNumeric(item);
+			return true;
+		case jpiBool:
+			value->type = jbvBool;
+			value->val.boolean = jspGetBool(item);
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Looks for "path == literal" among the parts that must all hold.
+ */
+static bool
+find_equality(TeMatcher *matcher, JsonPathItem *item)
+{
+	JsonPathItem left,
+				right;
+	JsonbValue	value;
+	char	   *keys[MAX_KEYS];
+	int			nkeys;
+
+	if (item->type != jpiAnd && item->type != jpiEqual)
+		return false;
+	jspGetLeftArg(item, &left);
+	jspGetRightArg(item, &right);
+	if (item->type == jpiAnd)
+		return find_equality(matcher, &left) || find_equality(matcher, &right);
+	if (literal(&right, &value))
+		nkeys = path_of_keys(&left, keys);
+	else if (literal(&left, &value))
+		nkeys = path_of_keys(&right, keys);
+	else
+		return false;
+	if (nkeys == 0)
+		return false;
+	matcher->nkeys = nkeys;
+	matcher->keys = palloc(sizeof(char *) * nkeys);
+	memcpy(matcher->keys, keys, sizeof(char *) * nkeys);
+	matcher->value_hash = te_journey_hash_scalar(&value);
+	return true;
+}
+
+/*
+ * Finds an equality that the condition implies and notes it in the matcher.
+ * Strict paths are left alone: they are rare, and their errors differ.
+ */
+void
+te_journey_find_equality(TeMatcher *matcher)
+{
+	JsonPathItem root;
+
+	if (!(matcher->where->header & JSONPATH_LAX))
+		return;
+	jspInit(&root, matcher->where);
+	if (matcher->is_predicate)
+		find_equality(matcher, &root);
+	else if (root.type == jpiRoot)
+	{
+		JsonPathItem filter,
+					argument;
+
+		if (!jspGetNext(&root, &filter) || filter.type != jpiFilter)
+			return;
+		jspGetArg(&filter, &argument);
+		find_equality(matcher, &argument);
+	}
+}
+
+/*
+ * Follows keys into the properties. Returns false when nothing is there;
+ * *is_array is set when an array is met, which lax paths look into.
+ */
+static bool
+look_up(Jsonb *properties, int nkeys, char **keys, JsonbValue *value, bool *is_array)
+{
+	JsonbContainer *container = &properties->root;
+	int			i;
+
+	*is_array = false;
+	for (i = 0; i < nkeys; i++)
+	{
+		if (!JsonContainerIsObject(container))
+		{
+			*is_array = JsonContainerIsArray(container);
+			return *is_array;
+		}
+		if (getKeyJsonValueFromContainer(container, keys[i], strlen(keys[i]), value) == NULL)
+			return false;
+		if (value->type == jbvBinary)
+			container = value->val.binary.data;
+		else if (i < nkeys - 1)
+			return false;
+	}
+	if (value->type == jbvBinary)
+		*is_array = JsonContainerIsArray(value->val.binary.data);
+	return value->type != jbvBinary || *is_array;
+}
+
+/*
+ * First rule of the index whose hash is not less than the given one.
+ */
+static int
+lower_bound(const TeEqualityIndex *index, uint32 hash)
+{
+	int			low = 0,
+				high = index->nrules;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (index->rules[middle]->matcher->value_hash < hash)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/*
+ * Rules of the event that match its properties, at most max of them, written to
+ * out: exits and goals before entries. Returns how many there are.
+ */
+int
+te_journey_candidates(const TeWatch *watch, Jsonb *properties, TeRule **out, int max)
+{
+	int			n = 0;
+	int			i,
+				k;
+
+	for (i = 0; i < watch->nrules && n < max; i++)
+		if (te_journey_matches(watch->rules[i]->matcher, properties))
+			out[n++] = watch->rules[i];
+	for (i = 0; i < watch->nindexes; i++)
+	{
+		const TeEqualityIndex *index = &watch->indexes[i];
+		JsonbValue	value;
+		bool		is_array;
+		uint32		hash = 0;
+
+		if (!look_up(properties, index->nkeys, index->keys, &value, &is_array))
+			continue;
+		if (!is_array)
+			hash = te_journey_hash_scalar(&value);
+		for (k = is_array ? 0 : lower_bound(index, hash);
+			 k < index->nrules && n < max &&
+			 (is_array || index->rules[k]->matcher->value_hash == hash); k++)
+			if (te_journey_matches(index->rules[k]->matcher, properties))
+				out[n++] = index->rules[k];
+	}
+
+	/* stable partition: exits before entries, as an event may do both */
+	if (n > 1)
+	{
+		TeRule	  **sorted = palloc(sizeof(TeRule *) * n);
+		int			m = 0;
+
+		for (i = 0; i < n; i++)
+			if (out[i]->kind != TE_RULE_ENTER)
+				sorted[m++] = out[i];
+		for (i = 0; i < n; i++)
+			if (out[i]->kind == TE_RULE_ENTER)
+				sorted[m++] = out[i];
+		memcpy(out, sorted, sizeof(TeRule *) * n);
+		pfree(sorted);
+	}
+	return n;
+}

@@ -1,0 +1,367 @@
+/*
+ * decision.c
+ *		Writing what was decided, set-wise.
+ *
+ * One transaction claims, decides and writes: runs that begin or end, the next
+ * step, the identity of each send, messages that a gate stopped, in-app messages
+ * (whose delivery this is), and the one batch row that stands for everything that
+ * will now be handed over.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "common/common.h"
+#include "queue/queue.h"
+#include "queue/record_internal.h"
+
+/*
+ * One of our sequences.
+ */
+static Oid
+sequence(char *name)
+{
+	return RangeVarGetRelid(makeRangeVar("trigger_engine", name, -1), NoLock, false);
+}
+
+/* ---- runs ---- */
+
+/*
+ * Where the run goes after an item: the next step and its time, or the end.
+ */
+static bool
+next_step(const TeItem *item, TimestampTz now, int *step, TimestampTz *due)
+{
+	if (item->journey == NULL || item->step == NULL || item->verdict == TE_CANCEL ||
+		item->gate == TE_GATE_JOURNEY_LIVE || item->step->kind == TE_STEP_EXIT)
+		return false;
+	*due = te_journey_skip_waits(item->journey, item->step_index + 1, now, step);
+	return *step < item->journey->nsteps;
+}
+
+/*
+ * Records the runs that begin with this claim. Items that another run of the same
+ * key got ahead of are discarded.
+ */
+static void
+begin_runs(TeBatch *batch, TimestampTz now)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, TEXTOID};
+	static SPIPlanPtr plan = NULL;
+	TeRows		rows;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < batch->count; i++)
+	{
+		TeItem	   *item = batch->items[i];
+		Datum		values[lengthof(types)];
+		bool		nulls[lengthof(types)] = {0};
+		TimestampTz due;
+		int			step;
+		bool		exits = item->verdict == TE_CANCEL || (item->step && item->step->kind == TE_STEP_EXIT);
+
+		if (item->has_run || item->verdict == TE_HOLD)
+			continue;
+		values[0] = CStringGetTextDatum(item->user_id);
+		values[1] = Int64GetDatum(item->journey_id);
+		values[2] = CStringGetTextDatum(item->entry_key);
+		values[3] = Int32GetDatum(item->version);
+		values[4] = TimestampTzGetDatum(item->event_at);
+		values[5] = TimestampTzGetDatum(now);
+		nulls[5] = exits || next_step(item, now, &step, &due);
+		values[6] = TimestampTzGetDatum(now);
+		nulls[6] = !exits;
+		te_queue_set_text(values, nulls, 7, exits ? (item->reason ? item->reason : item->step->reason) : NULL);
+		te_rows_add(&rows, values, nulls);
+	}
+	if (rows.count > 0)
+		te_rows_execute(&rows, &plan,
+						"INSERT INTO trigger_engine._enrollments (user_id, journey_id, entry_key, version,"
+						" entered_at, completed_at, exited_at, exit_reason)"
+						" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+						" ON CONFLICT (user_id, journey_id, entry_key) DO NOTHING", 0, NULL, NULL);
+}
+
+/*
+ * Records the runs that end with this claim and began with an earlier one.
+ */
+static void
+end_runs(TeBatch *batch, TimestampTz now)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID};
+	static SPIPlanPtr plan = NULL;
+	Oid			extra_types[1] = {TIMESTAMPTZOID};
+	Datum		extra[1] = {TimestampTzGetDatum(now)};
+	TeRows		rows;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < batch->count; i++)
+	{
+		TeItem	   *item = batch->items[i];
+		Datum		values[lengthof(types)];
+		bool		nulls[lengthof(types)] = {0};
+		TimestampTz due;
+		int			step;
+
+		if (!item->has_run || item->verdict == TE_HOLD || item->gate == TE_GATE_ENTRY ||
+			next_step(item, now, &step, &due))
+			continue;
+		values[0] = CStringGetTextDatum(item->user_id);
+		values[1] = Int64GetDatum(item->journey_id);
+		values[2] = CStringGetTextDatum(item->entry_key);
+		te_queue_set_text(values, nulls, 3, item->verdict == TE_CANCEL ? item->reason
+				 : item->step && item->step->kind == TE_STEP_EXIT ? item->step->reason : NULL);
+		te_rows_add(&rows, values, nulls);
+	}
+	if (rows.count > 0)
+		te_rows_execute(&rows, &plan,
+						"UPDATE trigger_engine._enrollments r SET"
+						" completed_at = CASE WHEN i.reason IS NULL THEN $5 END,"
+						" exited_at = CASE WHEN i.reason IS NOT NULL THEN $5 END, exit_reason = i.reason"
+						" FROM unnest($1, $2, $3, $4) AS i(user_id, journey_id, entry_key, reason)"
+						" WHERE r.user_id = i.user_id AND r.journey_id = i.journey_id"
+						" AND r.entry_key = i.entry_key AND r.completed_at IS NULL AND r.exited_at IS NULL",
+						1, extra_types, extra);
+}
+
+/*
+ * Puts held items back, and the next steps of the others into the queue.
+ */
+static void
+queue_next(TeBatch *batch, TimestampTz now)
+{
+	TeRows		rows;
+	int			i;
+
+	te_queue_init_due(&rows);
+	for (i = 0; i < batch->count; i++)
+	{
+		TeItem	   *item = batch->items[i];
+		TimestampTz due;
+		int			step;
+
+		if (item->verdict == TE_HOLD)
+			te_queue_add_due(&rows, item, item->step_id, item->lane, item->hold_until, true,
+					Min(item->holds + 1, PG_INT16_MAX),
+					psprintf("%s: %s", te_gate_name(item->gate), item->reason));
+		else if (item->attempt == 0 && item->gate != TE_GATE_ENTRY && next_step(item, now, &step, &due))
+		{
+			TeStep	   *next = &item->journey->steps[step];
+
+			te_queue_add_due(&rows, item, next->id,
+					next->kind == TE_STEP_SEND ? te_journey_lane(next->provider, next->channel) : 0,
+					due, false, 0, NULL);
+		}
+	}
+	te_queue_insert_due(&rows);
+}
+
+/* ---- sends ---- */
+
+/*
+ * Gives every new send its identity. The unique constraint has the last word: an
+ * item whose identity exists is discarded.
+ */
+static void
+take_send_keys(TeBatch *batch)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID};
+	static SPIPlanPtr plan = NULL;
+	Oid			ids = sequence("_send_id_seq");
+	TeRows		rows;
+	uint64		n;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < batch->count; i++)
+	{
+		TeItem	   *item = batch->items[i];
+		Datum		values[lengthof(types)];
+
+		if (!item->is_send || item->send_id != 0 || item->verdict == TE_DISCARD)
+			continue;
+		item->send_id = nextval_internal(ids, false);
+		values[0] = CStringGetTextDatum(item->user_id);
+		values[1] = Int64GetDatum(item->journey_id);
+		values[2] = CStringGetTextDatum(item->entry_key);
+		values[3] = CStringGetTextDatum(item->step_id);
+		values[4] = CStringGetTextDatum(item->channel);
+		values[5] = Int64GetDatum(item->send_id);
+		te_rows_add(&rows, values, NULL);
+	}
+	if (rows.count == 0)
+		return;
+	te_rows_execute(&rows, &plan,
+					"INSERT INTO trigger_engine._send_keys (user_id, journey_id, entry_key, step, channel, send_id)"
+					" SELECT * FROM unnest($1, $2, $3, $4, $5, $6)"
+					" ON CONFLICT (user_id, journey_id, entry_key, step, channel, attempt_class) DO NOTHING"
+					" RETURNING send_id", 0, NULL, NULL);
+	n = SPI_processed;
+	if (n < rows.count)
+	{
+		SPITupleTable *table = SPI_tuptable;
+		uint64		k;
+		bool		isnull;
+
+		for (i = 0; i < batch->count; i++)
+		{
+			TeItem	   *item = batch->items[i];
+
+			if (!item->is_send || item->attempt > 0 || item->holds > 0 || item->crashes > 0 ||
+				item->verdict == TE_DISCARD)
+				continue;
+			for (k = 0; k < n; k++)
+				if (DatumGetInt64(SPI_getbinval(table->vals[k], table->tupdesc, 1, &isnull)) == item->send_id)
+					break;
+			if (k == n)
+			{
+				item->verdict = TE_DISCARD;
+				item->gate = TE_GATE_ENTRY;
+			}
+		}
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Puts in-app messages into the inbox.
+ */
+static void
+fill_inbox(TeBatch *batch, TimestampTz now)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	static SPIPlanPtr plan = NULL;
+	TeRows		rows;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < batch->count; i++)
+	{
+		TeItem	   *item = batch->items[i];
+		Datum		values[lengthof(types)];
+		bool		nulls[lengthof(types)] = {0};
+
+		if (item->verdict != TE_PASS || strcmp(item->channel, "in_app") != 0)
+			continue;
+		values[0] = CStringGetTextDatum(item->user_id);
+		values[1] = Int64GetDatum(item->send_id);
+		values[2] = CStringGetTextDatum(item->journey_name);
+		values[3] = JsonbPGetDatum(item->content);
+		values[4] = TimestampTzGetDatum(now);
+		nulls[5] = !item->journey->has_ttl;
+		values[5] = item->journey->has_ttl
+			? TimestampTzGetDatum(te_clock_add(now, &item->journey->ttl)) : (Datum) 0;
+		te_rows_add(&rows, values, nulls);
+		item->state = "accepted";
+		item->attempt = 1;
+		item->handed_over_at = now;
+	}
+	if (rows.count > 0)
+		te_rows_execute(&rows, &plan,
+						"INSERT INTO trigger_engine.inbox (user_id, send_id, journey, title, body, image, url, data,"
+						" created_at, expires_at)"
+						" SELECT i.user_id, i.send_id, i.journey, i.content ->> 'title', i.content ->> 'body',"
+						" i.content ->> 'image', i.content ->> 'url', coalesce(i.content -> 'data', '{}'),"
+						" i.created_at, i.expires_at"
+						" FROM unnest($1, $2, $3, $4, $5, $6)"
+						" AS i(user_id, send_id, journey, content, created_at, expires_at)", 0, NULL, NULL);
+}
+
+/*
+ * Writes the batch row: what is about to be handed over, with its attempt counted.
+ */
+static void
+insert_batch(TeBatch *batch, int shard, TimestampTz now)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT4OID,
+	TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT2OID, INT2OID, TEXTOID};
+	static SPIPlanPtr plan = NULL;
+	Oid			extra_types[4] = {INT8OID, INT2OID, INT4OID, TIMESTAMPTZOID};
+	Datum		extra[4];
+	TeRows		rows;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < batch->count; i++)
+	{
+		TeItem	   *item = batch->items[i];
+		Datum		values[lengthof(types)];
+		bool		nulls[lengthof(types)] = {0};
+
+		if (item->verdict != TE_PASS || item->state != NULL)
+			continue;
+		item->attempt++;
+		values[0] = CStringGetTextDatum(item->user_id);
+		values[1] = Int64GetDatum(item->journey_id);
+		values[2] = CStringGetTextDatum(item->entry_key);
+		values[3] = CStringGetTextDatum(item->step_id);
+		values[4] = CStringGetTextDatum(item->channel);
+		values[5] = Int64GetDatum(item->send_id);
+		values[6] = Int32GetDatum(item->version);
+		values[7] = TimestampTzGetDatum(item->first_due_at);
+		values[8] = Int64GetDatum(item->event_id);
+		values[9] = TimestampTzGetDatum(item->event_at);
+		values[10] = Int16GetDatum(item->attempt);
+		values[11] = Int16GetDatum(item->crashes);
+		te_queue_set_text(values, nulls, 12, item->context ? te_json_to_cstring(item->context) : NULL);
+		te_rows_add(&rows, values, nulls);
+		te_compose_webhook(item, now);
+	}
+	batch->unsettled = rows.count;
+	if (rows.count == 0)
+		return;
+	batch->id = nextval_internal(sequence("_batch_id_seq"), false);
+	extra[0] = Int64GetDatum(batch->id);
+	extra[1] = Int16GetDatum(shard);
+	extra[2] = Int32GetDatum(MyProcPid);
+	extra[3] = TimestampTzGetDatum(now);
+	te_rows_execute(&rows, &plan,
+					"INSERT INTO trigger_engine._batches (batch_id, shard, worker_pid, claimed_at, user_ids,"
+					" journey_ids, entry_keys, steps, channels, send_ids, versions, due_ats, event_ids,"
+					" event_ats, attempts, crashes, contexts)"
+					" VALUES ($14, $15, $16, $17, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+					lengthof(extra), extra_types, extra);
+}
+
+/*
+ * Writes everything that the decisions of a claim call for. Afterwards the items
+ * with verdict TE_PASS and no state are to be handed over.
+ */
+void
+te_queue_record_decisions(TeBatch *batch, int shard, TimestampTz now)
+{
+	TeRows		stopped;
+	int			i;
+
+	te_queue_init_sends(&stopped);
+	take_send_keys(batch);
+	begin_runs(batch, now);
+	end_runs(batch, now);
+	queue_next(batch, now);
+	fill_inbox(batch, now);
+	for (i = 0; i < batch->count; i++)
+	{
+		TeItem	   *item = batch->items[i];
+
+		if (item->verdict == TE_WITHHOLD)
+			item->state = "withheld";
+		else if (item->verdict == TE_CANCEL)
+			item->state = "cancelled";
+		else if (item->verdict == TE_EXPIRE)
+			item->state = "expired";
+		if (item->state && item->is_send)
+			te_queue_add_send(&stopped, item, now);
+	}
+	te_queue_insert_sends(&stopped);
+	insert_batch(batch, shard, now);
+}

@@ -1,0 +1,66 @@
+/*
+ * recover.c
+ *		After a crash: what open batches held is unknown, visible, and repeated by
+ *		itself only where the receiver honours our key or the send must arrive.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+
+#include "common/common.h"
+#include "queue/queue.h"
+
+/*
+ * Settles every item of the open batches of a shard (and of shards that are no
+ * more) that has no record yet, and closes them. Returns how many items there
+ * were. Statements of one transaction: a crash in it repeats all of it.
+ */
+int
+te_queue_recover(int shard, int nshards, TimestampTz now)
+{
+	Oid			types[3] = {INT4OID, INT4OID, TIMESTAMPTZOID};
+	Datum		values[3] = {Int32GetDatum(shard), Int32GetDatum(nshards), TimestampTzGetDatum(now)};
+	int			code;
+
+	code = SPI_execute_with_args("SELECT trigger_engine._recover_batches($1, $2, $3)",
+								 3, types, values, NULL, false, 1);
+	if (code != SPI_OK_SELECT)
+		elog(ERROR, "recovery of batches failed: %s", SPI_result_code_string(code));
+	if (SPI_processed == 1)
+	{
+		bool		isnull;
+
+		return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	return 0;
+}
+
+/*
+ * Takes a row that cannot be processed out of the queue: the error is recorded as
+ * the send's reason. The item is the only one of its transaction.
+ */
+void
+te_queue_quarantine(TeItem *item, const char *message, TimestampTz now)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[6] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[6];
+
+	values[0] = CStringGetTextDatum(item->user_id);
+	values[1] = Int64GetDatum(item->journey_id);
+	values[2] = CStringGetTextDatum(item->entry_key);
+	values[3] = CStringGetTextDatum(item->step_id);
+	values[4] = CStringGetTextDatum(psprintf("quarantined: %s", message));
+	values[5] = TimestampTzGetDatum(now);
+	te_db_execute(&plan,
+				  "WITH gone AS (DELETE FROM trigger_engine._due WHERE user_id = $1 AND journey_id = $2"
+				  " AND entry_key = $3 AND step = $4 RETURNING *)"
+				  " INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step,"
+				  " channel, state, gate, reason, due_at, event_id, event_at, decided_at, finished_at, attempts)"
+				  " SELECT coalesce(g.send_id, pg_catalog.nextval('trigger_engine._send_id_seq')), g.user_id,"
+				  " g.journey_id, g.version, g.entry_key, g.step, '', 'withheld', 'render', $5,"
+				  " coalesce(g.first_due_at, g.due_at), g.event_id, g.event_at, $6, $6, g.attempt FROM gone g",
+				  6, types, values, NULL, false, 0);
+}

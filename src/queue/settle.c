@@ -1,0 +1,232 @@
+/*
+ * settle.c
+ *		The second look before hand-over, and the record of outcomes, set-wise.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+
+#include "common/common.h"
+#include "queue/queue.h"
+#include "queue/record_internal.h"
+
+/*
+ * Looks again at exits and consents of items that are about to be handed over, and
+ * at their time to live; those that may not go become cancelled or withheld.
+ */
+void
+te_queue_recheck(TeItem **items, int count, TimestampTz now)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID};
+	static SPIPlanPtr plan = NULL;
+	TeRows		rows;
+	uint64		k;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < count; i++)
+	{
+		Datum		values[lengthof(types)];
+
+		values[0] = CStringGetTextDatum(items[i]->user_id);
+		values[1] = Int64GetDatum(items[i]->journey_id);
+		values[2] = CStringGetTextDatum(items[i]->entry_key);
+		te_rows_add(&rows, values, NULL);
+	}
+	te_rows_execute(&rows, &plan,
+					"SELECT i.ord, r.exit_reason FROM unnest($1, $2, $3) WITH ORDINALITY"
+					" AS i(user_id, journey_id, entry_key, ord)"
+					" JOIN trigger_engine._enrollments r ON r.user_id = i.user_id"
+					" AND r.journey_id = i.journey_id AND r.entry_key = i.entry_key"
+					" AND r.exited_at IS NOT NULL", 0, NULL, NULL);
+	for (k = 0; k < SPI_processed; k++)
+	{
+		bool		isnull;
+		TeItem	   *item = items[DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[k], SPI_tuptable->tupdesc,
+															 1, &isnull)) - 1];
+
+		item->state = "cancelled";
+		item->gate = TE_GATE_EXIT;
+		item->reason = SPI_getvalue(SPI_tuptable->vals[k], SPI_tuptable->tupdesc, 2);
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	te_facts_load_consents(items, count);
+	for (i = 0; i < count; i++)
+	{
+		TeItem	   *item = items[i];
+
+		if (item->state == NULL && item->opted_out && !item->transactional)
+		{
+			item->state = "withheld";
+			item->gate = TE_GATE_CONSENT;
+			item->reason = item->opted_out;
+		}
+	}
+}
+
+/*
+ * Records attempts that did not finish their send.
+ */
+static void
+insert_attempts(TeItem **items, int count, TimestampTz now)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, INT2OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
+	INT4OID, INT4OID, TEXTOID};
+	static SPIPlanPtr plan = NULL;
+	TeRows		rows;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < count; i++)
+	{
+		TeItem	   *item = items[i];
+		Datum		values[lengthof(types)];
+		bool		nulls[lengthof(types)] = {0};
+
+		if (item->state != NULL)
+			continue;
+		values[0] = CStringGetTextDatum(item->user_id);
+		values[1] = Int64GetDatum(item->send_id);
+		values[2] = Int16GetDatum(item->attempt);
+		values[3] = TimestampTzGetDatum(item->handed_over_at);
+		te_queue_set_text(values, nulls, 4, item->provider_name);
+		values[5] = CStringGetTextDatum(te_outcome_name(item->outcome));
+		te_queue_set_text(values, nulls, 6, item->reason);
+		values[7] = Int32GetDatum(item->status);
+		nulls[7] = item->status == 0;
+		values[8] = Int32GetDatum(Min(item->took_us, PG_INT32_MAX));
+		te_queue_set_text(values, nulls, 9, item->response);
+		te_rows_add(&rows, values, nulls);
+	}
+	if (rows.count > 0)
+		te_rows_execute(&rows, &plan,
+						"INSERT INTO trigger_engine._attempts (user_id, send_id, attempt, at, provider, outcome,"
+						" reason, status, took_us, response)"
+						" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", 0, NULL, NULL);
+}
+
+/*
+ * A run whose last message was cancelled at the second look did not complete.
+ */
+static void
+reopen_exited(TeItem **items, int count)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID};
+	static SPIPlanPtr plan = NULL;
+	TeRows		rows;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < count; i++)
+	{
+		Datum		values[lengthof(types)];
+
+		if (items[i]->gate != TE_GATE_EXIT)
+			continue;
+		values[0] = CStringGetTextDatum(items[i]->user_id);
+		values[1] = Int64GetDatum(items[i]->journey_id);
+		values[2] = CStringGetTextDatum(items[i]->entry_key);
+		te_rows_add(&rows, values, NULL);
+	}
+	if (rows.count > 0)
+		te_rows_execute(&rows, &plan,
+						"UPDATE trigger_engine._enrollments r SET completed_at = NULL"
+						" FROM unnest($1, $2, $3) AS i(user_id, journey_id, entry_key)"
+						" WHERE r.user_id = i.user_id AND r.journey_id = i.journey_id AND r.entry_key = i.entry_key"
+						" AND r.exited_at IS NOT NULL", 0, NULL, NULL);
+}
+
+/*
+ * Disables what a provider declared gone: the user's own address, or else the
+ * provider.
+ */
+static void
+disable_dead(TeItem **items, int count, TimestampTz now)
+{
+	static SPIPlanPtr endpoint_plan = NULL;
+	static SPIPlanPtr provider_plan = NULL;
+	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[4];
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		TeItem	   *item = items[i];
+
+		if (item->handed_over_at == 0 || item->outcome != TE_OUTCOME_TARGET_DEAD)
+			continue;
+		values[0] = CStringGetTextDatum(item->address ? item->user_id : item->provider_name);
+		values[1] = CStringGetTextDatum(item->address ? item->address : "");
+		values[2] = CStringGetTextDatum(item->reason ? item->reason : "gone");
+		values[3] = TimestampTzGetDatum(now);
+		if (item->address)
+			te_db_execute(&endpoint_plan,
+						  "UPDATE trigger_engine.endpoints SET state = 'disabled', state_reason = $3, updated_at = $4"
+						  " WHERE user_id = $1 AND address = $2 AND state = 'active'",
+						  4, types, values, NULL, false, 0);
+		else
+			te_db_execute(&provider_plan,
+						  "UPDATE trigger_engine._providers SET state = 'disabled', state_reason = $3, updated_at = $4"
+						  " WHERE name = $1 AND state = 'active' AND $2 = ''", 4, types, values, NULL, false, 0);
+	}
+}
+
+/*
+ * Closes batches all of whose items are recorded with this call.
+ */
+static void
+close_batches(TeItem **items, int count)
+{
+	static const Oid types[] = {INT8OID};
+	static SPIPlanPtr plan = NULL;
+	TeRows		rows;
+	int			i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < count; i++)
+		items[i]->batch->settling = 0;
+	for (i = 0; i < count; i++)
+	{
+		TeBatch    *batch = items[i]->batch;
+		Datum		value = Int64GetDatum(batch->id);
+
+		if (++batch->settling == batch->unsettled)
+			te_rows_add(&rows, &value, NULL);
+	}
+	if (rows.count > 0)
+		te_rows_execute(&rows, &plan, "DELETE FROM trigger_engine._batches WHERE batch_id = ANY ($1)",
+						0, NULL, NULL);
+}
+
+/*
+ * Records settled items: finished sends into history, the others back into the
+ * queue, and closes batches that are done. The caller frees those afterwards.
+ */
+void
+te_queue_record_outcomes(TeItem **items, int count, TimestampTz now)
+{
+	TeRows		sends;
+	TeRows		again;
+	int			i;
+
+	te_queue_init_sends(&sends);
+	te_queue_init_due(&again);
+	for (i = 0; i < count; i++)
+	{
+		if (items[i]->state)
+			te_queue_add_send(&sends, items[i], items[i]->finished_at ? items[i]->finished_at : now);
+		else
+			te_queue_add_due(&again, items[i], items[i]->step_id, items[i]->lane, items[i]->hold_until, true,
+					items[i]->holds, psprintf("attempt %d: %s", items[i]->attempt,
+											  items[i]->reason ? items[i]->reason : te_outcome_name(items[i]->outcome)));
+	}
+	te_queue_insert_sends(&sends);
+	insert_attempts(items, count, now);
+	te_queue_insert_due(&again);
+	reopen_exited(items, count);
+	disable_dead(items, count, now);
+	close_batches(items, count);
+}

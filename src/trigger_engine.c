@@ -1,0 +1,32 @@
+/*
+ * trigger_engine.c
+ *		Loading of the library, and nothing else.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "worker/worker.h"
+
+TE_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+/*
+ * Defines the settings. When preloaded, also asks for shared memory, installs the
+ * hooks and registers the launcher; without, everything but the workers works.
+ * pg_upgrade's server gets neither hooks nor workers.
+ */
+void
+_PG_init(void)
+{
+	te_guc_define();
+	if (IsBinaryUpgrade || !process_shared_preload_libraries_in_progress)
+		return;
+	te_shmem_init();
+	te_lifecycle_init();
+	te_launcher_register();
+}
