@@ -60,7 +60,7 @@ COMMENT ON TABLE trigger_engine._journey_versions IS 'Every version of every jou
 
 CREATE TABLE trigger_engine._segments (
 	name		text PRIMARY KEY,
-	view		regclass NOT NULL UNIQUE,
+	view		regclass NOT NULL,
 	owner		name NOT NULL,
 	description text,
 	created_at	timestamptz NOT NULL

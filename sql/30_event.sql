@@ -192,7 +192,6 @@ BEGIN
 			EXECUTE format('DROP TRIGGER %I ON %s', name, source);
 		END IF;
 	END LOOP;
-	DROP VIEW trigger_engine.all_events;
 	PERFORM trigger_engine._rebuild_all_events();
 	RETURN true;
 END

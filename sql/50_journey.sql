@@ -146,8 +146,9 @@ BEGIN
 	SELECT * INTO journey FROM trigger_engine._journeys j WHERE j.name = name FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'journey "%" does not exist', name USING ERRCODE = 'undefined_object',
-			HINT = 'Perhaps you meant "' || (SELECT j.name FROM trigger_engine._journeys j
-				WHERE trigger_engine._is_near(j.name, name) ORDER BY j.name LIMIT 1) || '".';
+			HINT = coalesce('Perhaps you meant "' || (SELECT j.name FROM trigger_engine._journeys j
+				WHERE trigger_engine._is_near(j.name, name) ORDER BY j.name LIMIT 1) || '".',
+				'See the view trigger_engine.journeys.');
 	END IF;
 	PERFORM trigger_engine._check_journey_owner(invoker, journey);
 	RETURN journey;

@@ -120,11 +120,12 @@ BEGIN
 	-- Then a short time in which nobody writes to DEFAULT.
 	EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', source);
 	PERFORM trigger_engine._move_rows(source, partition, time_column, starts, ends);
+	-- attaching clones row triggers; statement triggers are made for rows that are inserted right here
 	FOR definition IN
-		SELECT replace(pg_get_triggerdef(t.oid), format(' ON %s ', source),
+		SELECT replace(pg_get_triggerdef(t.oid), format(' ON %s ', parent),
 					   format(' ON trigger_engine.%I ', partition))
 		FROM pg_trigger AS t
-		WHERE t.tgrelid = source AND NOT t.tgisinternal AND t.tgparentid = 0
+		WHERE t.tgrelid = parent AND NOT t.tgisinternal AND t.tgtype & 1 = 0
 	LOOP
 		EXECUTE definition;
 	END LOOP;
@@ -134,7 +135,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION trigger_engine._new_partition(regclass, name, timestamptz, timestamptz) IS
-'Makes a partition for a span of time, with the indexes, constraints and own triggers of the DEFAULT partition, moves the rows that belong there, and attaches it. No capture trigger fires for moved rows. An error when a lock is not granted within two seconds.';
+'Makes a partition for a span of time, with the indexes and constraints of the DEFAULT partition and the triggers of the parent, moves the rows that belong there, and attaches it. No capture trigger fires for moved rows. An error when a lock is not granted within two seconds.';
 
 CREATE FUNCTION trigger_engine._move_rows(
 	source regclass, target name, time_column name, starts timestamptz, ends timestamptz) RETURNS void

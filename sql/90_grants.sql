@@ -18,6 +18,7 @@ $$;
 GRANT EXECUTE ON FUNCTION trigger_engine._is_watched(text, timestamptz, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine._check_event(text, text, jsonb, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.clock() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine._gates(text, text, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.render(text, jsonb, text, jsonb, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.version() TO PUBLIC;
 GRANT USAGE ON SEQUENCE trigger_engine._event_id_seq, trigger_engine._endpoint_id_seq TO PUBLIC;
@@ -29,7 +30,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH listed(level, privilege, object) AS (VALUES
 		('reader', 'SELECT', '{journeys,segments,templates,providers,event_schemas,tracked_tables,sends,decisions,attempts,enrollments,consents,queue_status,worker_status,quarantined_events,all_events}'),
-		('reader', 'EXECUTE', '{explain_send,in_segment,segment_members}'),
+		('reader', 'EXECUTE', '{explain_send,in_segment,segment_members,_worker_status}'),
 		('app', 'INSERT', '{events}'),
 		('app', 'SELECT,INSERT,UPDATE,DELETE', '{users,endpoints}'),
 		('app', 'EXECUTE', '{set_consent,inbox,inbox_counts,mark_inbox,in_segment}'),

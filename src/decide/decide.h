@@ -117,7 +117,7 @@ typedef struct TeItem
 extern const char *te_gate_name(TeGate gate);
 
 /* gates.c: decides all items of a claim. In a transaction with SPI connected. */
-extern void te_decide(TeItem **items, int count, List *providers, TimestampTz now);
+extern bool te_decide(TeItem **items, int count, List *providers, TimestampTz now);
 
 /* facts.c */
 extern void te_facts_load(TeItem **items, int count);

@@ -198,13 +198,15 @@ find_provider(TeItem *item, List *providers)
 }
 
 /*
- * Looks up journey, step and provider of an item.
+ * Looks up journey, step and provider of an item, forgetting an earlier decision.
  */
 static void
 resolve(TeItem *item, List *providers)
 {
 	TeJourney  *journey = te_journey_version(item->journey_id, item->version);
 
+	item->reason = item->address = item->provider_name = item->opted_out = item->segment_error = NULL;
+	item->opted_in = item->in_segment = item->exited = false;
 	item->journey = journey;
 	item->step = journey ? te_journey_step(journey, item->step_id, &item->step_index) : NULL;
 	item->is_first = item->attempt == 0 && item->holds == 0 && item->crashes == 0 &&
@@ -286,9 +288,16 @@ load_segments(TeItem **items, int count)
 	}
 }
 
-void
+/*
+ * Decides all items of a claim. Returns whether one was stopped because some
+ * configuration was not found or not active: a session whose commit woke us may
+ * not have sent its invalidation messages yet, so what we keep may be out of date.
+ */
+bool
 te_decide(TeItem **items, int count, List *providers, TimestampTz now)
 {
+	bool		doubtful = false;
+
 	int			i,
 				gate;
 
@@ -306,5 +315,8 @@ te_decide(TeItem **items, int count, List *providers, TimestampTz now)
 			gates[gate].check(items[i], now);
 		if (items[i]->verdict == TE_PASS && !items[i]->is_send)
 			items[i]->verdict = TE_DISCARD;
+		doubtful |= items[i]->gate == TE_GATE_JOURNEY_LIVE || items[i]->gate == TE_GATE_RENDER ||
+			items[i]->gate == TE_GATE_PROVIDER;
 	}
+	return doubtful;
 }

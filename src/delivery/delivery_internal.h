@@ -111,15 +111,15 @@ typedef struct TeTransfer
 	/* the message */
 	bool		own_address;	/* of the endpoint, not of the provider */
 	char	   *body;
-	size_t		body_len;
-	size_t		body_size;
-	size_t		body_read;		/* bytes that libcurl has taken */
+	size_t		body_size;		/* of the buffer */
 	TeHttpRequest request;
 
 	/* what came of it */
 	CURLcode	code;
 	int			status;
 	int			http_version;	/* CURL_HTTP_VERSION_* */
+	int			requests;		/* times that libcurl was about to send it */
+	bool		repeat_refused; /* ... the last of which was one too many */
 	bool		early;			/* ended before libcurl saw it: outcome and note stand */
 	bool		refused;		/* an address was refused: note says which */
 	bool		connecting;		/* an address was accepted */
@@ -134,13 +134,7 @@ typedef struct TeTransfer
 	char		answer[TE_HTTP_KEPT_ANSWER + 1];
 } TeTransfer;
 
-/* whether the receiver may have got the message */
-static inline bool
-te_transfer_may_be_sent(const TeTransfer *transfer)
-{
-	return transfer->body_read > 0 || transfer->body_len == 0;
-}
-
+extern bool te_transfer_may_be_sent(const TeTransfer *transfer);
 extern bool te_http_check_url(const char *url, bool *plain_http, char *why, size_t why_size);
 extern void te_transfer_init(void);
 extern TeTransfer *te_transfer_get(void);

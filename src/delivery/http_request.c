@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -47,31 +48,42 @@ static struct curl_slist constant_headers[] = {
 };
 
 /*
- * Gives libcurl the next bytes of the body.
+ * Bytes of the request, head and body, that have left libcurl.
  */
-static size_t
-read_body(char *buffer, size_t size, size_t n, void *arg)
+static long
+bytes_sent(CURL *easy)
 {
-	TeTransfer *transfer = arg;
-	size_t		len = Min(size * n, transfer->body_len - transfer->body_read);
+	long		sent;
 
-	memcpy(buffer, transfer->body + transfer->body_read, len);
-	transfer->body_read += len;
-	return len;
+	return curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK ? sent : LONG_MAX;
 }
 
 /*
- * Refuses to rewind a body once a byte of it was taken: libcurl would send the
- * message a second time by itself.
+ * Called before a request goes out on a connection. The second time for one
+ * message, libcurl is about to repeat it by itself because the connection broke
+ * or the receiver refused the stream. That is its own affair while not a byte
+ * had gone out, and refused afterwards: a repeat is the engine's decision.
  */
 static int
-seek_body(void *arg, curl_off_t offset, int origin)
+before_request(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
 	TeTransfer *transfer = arg;
 
-	if (transfer->body_read == 0 && offset == 0 && origin == SEEK_SET)
-		return CURL_SEEKFUNC_OK;
-	return CURL_SEEKFUNC_FAIL;
+	if (transfer->requests++ > 0 && bytes_sent(transfer->easy) > 0)
+	{
+		transfer->repeat_refused = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * Whether the receiver may have got the message.
+ */
+bool
+te_transfer_may_be_sent(const TeTransfer *transfer)
+{
+	return transfer->requests > 0 && bytes_sent(transfer->easy) > 0;
 }
 
 /*
@@ -223,15 +235,12 @@ set_constant_options(TeTransfer *transfer)
 
 	/* out and in */
 	SET(CURLOPT_POST, 1L);
-	SET(CURLOPT_READFUNCTION, read_body);
-	SET(CURLOPT_READDATA, (void *) transfer);
-	SET(CURLOPT_SEEKFUNCTION, seek_body);
-	SET(CURLOPT_SEEKDATA, (void *) transfer);
+	SET(CURLOPT_PREREQFUNCTION, before_request);
+	SET(CURLOPT_PREREQDATA, (void *) transfer);
 	SET(CURLOPT_WRITEFUNCTION, write_answer);
 	SET(CURLOPT_WRITEDATA, (void *) transfer);
 	SET(CURLOPT_HEADERFUNCTION, write_header);
 	SET(CURLOPT_HEADERDATA, (void *) transfer);
-	SET(CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
 	SET(CURLOPT_BUFFERSIZE, 4096L);
 #undef SET
 	return ok;
@@ -454,7 +463,7 @@ set_varying_options(TeTransfer *transfer, const TeProvider *provider,
 static bool
 copy_body(TeTransfer *transfer, const char *body, size_t len)
 {
-	if (len > transfer->body_size)
+	if (len > transfer->body_size || transfer->body == NULL)
 	{
 		size_t		size = Max(len, 2048);
 		char	   *buffer = malloc(size);
@@ -466,7 +475,6 @@ copy_body(TeTransfer *transfer, const char *body, size_t len)
 		transfer->body_size = size;
 	}
 	memcpy(transfer->body, body, len);
-	transfer->body_len = len;
 	return true;
 }
 
@@ -496,8 +504,8 @@ reset_message(TeTransfer *transfer, const TeProvider *provider, const TeMessage 
 	transfer->started_us = te_monotonic_us();
 	transfer->took_us = 0;
 	transfer->own_address = message->address != NULL;
-	transfer->body_len = 0;
-	transfer->body_read = 0;
+	transfer->requests = 0;
+	transfer->repeat_refused = false;
 	transfer->request.nheaders = 0;
 	transfer->request.text_used = 0;
 	transfer->code = CURLE_OK;
@@ -568,7 +576,8 @@ te_transfer_prepare(TeTransfer *transfer, const TeProvider *provider, const TeMe
 		!set_varying_options(transfer, provider, url, plain_http) ||
 		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, request->headers) != CURLE_OK ||
 		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-						 (curl_off_t) message->body_len) != CURLE_OK)
+						 (curl_off_t) message->body_len) != CURLE_OK ||
+		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, transfer->body) != CURLE_OK)
 	{
 		te_transfer_end_early(transfer, TE_OUTCOME_NOT_SENT, "out of memory");
 		return false;

@@ -121,8 +121,8 @@ all_refused(const TeTransfer *transfer)
 
 /*
  * The outcome of a result code that is an error. Some codes prove that no
- * request went out; otherwise a message whose body libcurl never asked for
- * cannot have been processed, and what else happened to it is unknown.
+ * request went out; otherwise a message of which no byte has left cannot have
+ * been processed, and what else happened to it is unknown.
  */
 static TeOutcome
 failed_outcome(const TeTransfer *transfer)
@@ -169,7 +169,7 @@ describe_failure(const TeTransfer *transfer, TeOutcome outcome, char *why, size_
 	const char *error = transfer->error[0] ? transfer->error : curl_easy_strerror(transfer->code);
 
 	/* libcurl would speak of our callback */
-	if (transfer->code == CURLE_SEND_FAIL_REWIND)
+	if (transfer->repeat_refused)
 		error = "the connection was closed before an answer";
 
 	if (transfer->code == CURLE_COULDNT_CONNECT && all_refused(transfer))

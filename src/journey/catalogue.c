@@ -110,6 +110,15 @@ te_journey_generation(void)
 }
 
 /*
+ * Has everything that is kept read again at its next use.
+ */
+void
+te_journey_distrust(void)
+{
+	generation++;
+}
+
+/*
  * Looks up the OIDs again, as the extension may have been dropped and created
  * since. Messages about the old ones have been counted by then.
  */

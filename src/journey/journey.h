@@ -168,6 +168,7 @@ extern TeWatch *te_journey_watch(TeJourneySet *set, const char *event, int len);
 
 /* catalogue.c */
 extern void te_journey_refresh(void);
+extern void te_journey_distrust(void);
 extern TeJourney *te_journey_version(int64 journey_id, int32 version);	/* NULL when gone */
 extern int	te_journey_lane(const char *provider, const char *channel);
 extern TeStep *te_journey_step(const TeJourney *journey, const char *id, int *index);

@@ -208,7 +208,13 @@ claim_work(void *arg)
 	}
 	if (claim->batch->count > 0)
 	{
-		te_decide(claim->batch->items, claim->batch->count, loop.providers, claim->now);
+		if (te_decide(claim->batch->items, claim->batch->count, loop.providers, claim->now))
+		{
+			te_journey_distrust();
+			te_journey_refresh();
+			refresh_providers();
+			(void) te_decide(claim->batch->items, claim->batch->count, loop.providers, claim->now);
+		}
 		te_queue_record_decisions(claim->batch, loop.shard, claim->now);
 	}
 }
@@ -680,8 +686,12 @@ turn(void)
 	}
 	if (loop.verdict == TE_EXIT)
 		return false;
-	if (te_worker_stop_requested && te_delivery_in_flight() == 0 && loop.nsettled == 0)
-		return false;
+	if (te_worker_stop_requested)
+	{
+		if (te_delivery_in_flight() == 0 && loop.nsettled == 0)
+			return false;
+		te_worker_set_state(loop.slot, TE_WORKER_DRAINING, NULL);
+	}
 	pg_atomic_write_u32(&loop.slot->in_flight, te_delivery_in_flight());
 	pg_atomic_write_u32(&loop.slot->unsettled, loop.unsettled);
 	return true;

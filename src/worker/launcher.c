@@ -286,17 +286,27 @@ claim_start(TeDatabaseSlot *slot, TeWorkerSlot *worker, TeWorkerArgument *argume
 	return start;
 }
 
-/* Notes that a start failed, unless the process came nevertheless. Does not throw. */
+/*
+ * Notes that a start failed, unless the process came nevertheless; logged at the
+ * first, second, fourth ... failure in a row. Does not throw.
+ */
 static void
-fail_start(TeWorkerSlot *worker, uint64 generation, const char *reason)
+fail_start(TeWorkerSlot *worker, uint64 generation, const char *name, const char *reason)
 {
+	int			failures = 0;
+
 	LWLockAcquire(te_shared->lock, LW_EXCLUSIVE);
 	if (worker->generation == generation && worker->state == TE_WORKER_STARTING && worker->pid == 0)
 	{
 		te_worker_failed_locked(worker, reason);
 		te_launcher_pass_by(worker->retry_at);
+		failures = worker->failures;
 	}
 	LWLockRelease(te_shared->lock);
+	if (failures > 0 && (failures & (failures - 1)) == 0)
+		ereport(LOG,
+				(errmsg("trigger_engine: a worker of database \"%s\" %s", name, reason),
+				 errdetail_plural("%d failure in a row.", "%d failures in a row.", failures, failures)));
 }
 
 /*
@@ -317,9 +327,9 @@ tend_worker(TeDatabaseSlot *slot, int index, const char *name)
 		uint64		generation = worker->generation;
 
 		if (te_launcher_has_ended(*handle))
-			fail_start(worker, generation, "could not be started; see the server log");
+			fail_start(worker, generation, name, "could not be started; see the server log");
 		else if (TimestampDifferenceExceeds(worker->since, GetCurrentTimestamp(), START_MOST_MS))
-			fail_start(worker, generation, "did not start in time");
+			fail_start(worker, generation, name, "did not start in time");
 		else
 			te_launcher_pass_by(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 1000));
 	}
@@ -337,8 +347,8 @@ tend_worker(TeDatabaseSlot *slot, int index, const char *name)
 						   psprintf("%s worker of %s", te_worker_slot_name(index), name), handle))
 	{
 		te_launcher_complain_full();
-		fail_start(worker, argument.generation,
-				   "no background worker slot is free: raise max_worker_processes");
+		fail_start(worker, argument.generation, name,
+				   "found no free background worker slot: raise max_worker_processes");
 	}
 }
 

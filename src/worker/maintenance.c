@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -40,6 +41,7 @@ typedef struct Step
 	SPIPlanPtr	plan;
 	int			failures;		/* in a row */
 	TimestampTz retry_at;
+	char		error[TE_REASON_LENGTH];	/* of the last failure */
 } Step;
 
 static Step steps[] = {
@@ -85,7 +87,8 @@ run_piece(void *arg)
 
 /*
  * Notes that a step failed and when to try again. Not getting a lock in time is
- * common on a busy table and reported only when it lasts. Does not throw.
+ * common on a busy table and reported only when it lasts. Throws only for want
+ * of memory.
  */
 static void
 note_failure(Step *step, ErrorData *error)
@@ -93,7 +96,10 @@ note_failure(Step *step, ErrorData *error)
 	long		delay = step->failures < 6 ? STEP_RETRY_FIRST_MS << step->failures : STEP_RETRY_MOST_MS;
 	bool		lock = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+	char	   *text;
 
+	text = psprintf("%s failed: %s", step->doing, error->message);
+	strlcpy(step->error, text, pg_mbcliplen(text, strlen(text), sizeof(step->error) - 1) + 1);
 	step->failures++;
 	if (lock)
 		delay = STEP_RETRY_FIRST_MS;
@@ -130,6 +136,18 @@ run_step(TeWorkerSlot *slot, Step *step)
 	return run.verdict;
 }
 
+/* What to show of steps that failed last time, or NULL. */
+static const char *
+last_error(void)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(steps); i++)
+		if (steps[i].failures > 0)
+			return steps[i].error;
+	return NULL;
+}
+
 /* One pass over all steps; what the last check said. */
 static TeVerdict
 run_pass(TeWorkerSlot *slot)
@@ -141,7 +159,7 @@ run_pass(TeWorkerSlot *slot)
 	for (i = 0; i < lengthof(steps) && verdict == TE_RUN && !te_worker_stop_requested; i++)
 		verdict = run_step(slot, &steps[i]);
 	if (verdict == TE_RUN && !te_worker_stop_requested)
-		te_worker_set_state(slot, TE_WORKER_RUNNING, NULL);
+		te_worker_set_state(slot, TE_WORKER_RUNNING, last_error());
 	pgstat_report_activity(STATE_IDLE, NULL);
 	pgstat_report_stat(true);
 	return verdict;
