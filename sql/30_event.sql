@@ -48,35 +48,76 @@ $$;
 
 /* ---- all events ---- */
 
-CREATE FUNCTION trigger_engine._rebuild_all_events() RETURNS void
+/*
+ * The rows of tracked tables come in by the text of a function and not by the view
+ * itself: a view that depended on an application's table would take the whole
+ * extension along when that table is dropped with CASCADE. The planner puts the
+ * function's query in its place, so that conditions reach the tables' indexes.
+ */
+CREATE FUNCTION trigger_engine._tracked_events()
+RETURNS TABLE (user_id text, name text, properties jsonb, occurred_at timestamptz, source_key text, context jsonb)
+LANGUAGE sql STABLE
+AS $$SELECT NULL::text, NULL::text, NULL::jsonb, NULL::timestamptz, NULL::text, NULL::jsonb WHERE false$$;
+COMMENT ON FUNCTION trigger_engine._tracked_events() IS
+'Rows of all tracked tables as events. Its text is written anew by _rebuild_all_events(); it runs with the rights of whoever reads.';
+
+CREATE VIEW trigger_engine.all_events AS
+SELECT user_id, name, properties, occurred_at, 'events/' || event_id AS source_key, context FROM trigger_engine.events
+UNION ALL
+SELECT user_id, name, properties, occurred_at, source_key, context FROM trigger_engine._tracked_events();
+COMMENT ON VIEW trigger_engine.all_events IS
+'Events of trigger_engine.events and the rows of all tracked tables in one shape: user_id, name, properties, occurred_at, source_key (source and primary key), context. Fast for one user where the source has an index on its user column. Tracked tables are read with the reader''s own rights on them.';
+
+CREATE FUNCTION trigger_engine._tracked_events_text() RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+	SELECT concat_ws(' UNION ALL ',
+		'SELECT NULL::text, NULL::text, NULL::jsonb, NULL::timestamptz, NULL::text, NULL::jsonb WHERE false',
+		string_agg(format('SELECT %I::pg_catalog.text, %L::pg_catalog.text, pg_catalog.jsonb_build_object(%s), %s,'
+			' %L::pg_catalog.text OPERATOR(pg_catalog.||) %s, NULL::pg_catalog.jsonb FROM %s WHERE %I IS NOT NULL',
+			t.user_column, t.event,
+			(SELECT coalesce(string_agg(format('%L, %I', p, p), ', '), '') FROM unnest(t.properties) p),
+			CASE WHEN t.time_column IS NULL THEN 'NULL' ELSE quote_ident(t.time_column) END || '::pg_catalog.timestamptz',
+			t.source::text || '/',
+			(SELECT string_agg(format('coalesce(%I::pg_catalog.text, '''')', k),
+				' OPERATOR(pg_catalog.||) ''/'' OPERATOR(pg_catalog.||) ' ORDER BY n)
+			 FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n)),
+			t.source, t.user_column), ' UNION ALL ' ORDER BY t.source::text COLLATE "C"))
+	FROM trigger_engine._tracked_tables t
+	-- tables whose columns have changed are left out until they are tracked again
+	WHERE NOT EXISTS (SELECT FROM unnest(t.properties || t.key_columns || t.user_column || t.time_column) c
+		WHERE c IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute a
+			WHERE a.attrelid = t.source AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped))
+$function$;
+COMMENT ON FUNCTION trigger_engine._tracked_events_text() IS 'The query of _tracked_events() as the tracked tables are now.';
+
+CREATE FUNCTION trigger_engine._rebuild_all_events() RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	sql text := 'CREATE OR REPLACE VIEW trigger_engine.all_events AS
-		SELECT user_id, name, properties, occurred_at, ''events/'' || event_id AS source_key, context
-		FROM trigger_engine.events';
-	t record;
 BEGIN
-	FOR t IN SELECT * FROM trigger_engine._tracked_tables ORDER BY source::text COLLATE "C"
+	-- once without the lock, and again with it, as others do the same
+	FOR attempt IN 1..2
 	LOOP
-		sql := sql || format(' UNION ALL SELECT %I::text, %L, jsonb_build_object(%s), %s, %L || %s, NULL::jsonb FROM %s',
-			t.user_column, t.event,
-			(SELECT coalesce(string_agg(format('%L, %I', p, p), ', '), '') FROM unnest(t.properties) p),
-			CASE WHEN t.time_column IS NULL THEN 'NULL::timestamptz' ELSE format('%I::timestamptz', t.time_column) END,
-			t.source::text || '/',
-			(SELECT string_agg(format('coalesce(%I::text, '''')', k), ' || ''/'' || ' ORDER BY n)
-			 FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n)),
-			t.source);
+		IF EXISTS (SELECT FROM trigger_engine._tracked_tables t WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = t.source)) THEN
+			DELETE FROM trigger_engine._tracked_tables t WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = t.source);
+		END IF;
+		EXIT WHEN trigger_engine._tracked_events_text()
+			= (SELECT prosrc FROM pg_proc WHERE oid = 'trigger_engine._tracked_events()'::regprocedure);
+		IF attempt = 1 THEN
+			LOCK TABLE trigger_engine._tracked_tables IN SHARE ROW EXCLUSIVE MODE;
+		ELSE
+			EXECUTE format('CREATE OR REPLACE FUNCTION trigger_engine._tracked_events()'
+				' RETURNS TABLE (user_id text, name text, properties jsonb, occurred_at timestamptz, source_key text, context jsonb)'
+				' LANGUAGE sql STABLE AS %L', trigger_engine._tracked_events_text());
+		END IF;
 	END LOOP;
-	EXECUTE sql;
+	RETURN false;
 END
 $$;
-COMMENT ON FUNCTION trigger_engine._rebuild_all_events() IS 'Defines the view all_events anew from the tracked tables.';
-
-SELECT trigger_engine._rebuild_all_events();
-COMMENT ON VIEW trigger_engine.all_events IS
-'Events of trigger_engine.events and the rows of all tracked tables in one shape: user_id, name, properties, occurred_at, source_key (source and primary key), context. Fast for one user where the source has an index on its user column.';
+COMMENT ON FUNCTION trigger_engine._rebuild_all_events() IS
+'Fits the view all_events to the tracked tables: what was tracked or untracked, and tables and columns that were renamed or dropped. Called by the maintenance worker, too; there is never more to do.';
 
 CREATE FUNCTION trigger_engine.track_table(source regclass, event text, user_column name,
 	properties name[] DEFAULT NULL, time_column name DEFAULT NULL, on_update name[] DEFAULT NULL)

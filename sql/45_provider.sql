@@ -97,7 +97,7 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'te_call_as_owner';
 COMMENT ON FUNCTION trigger_engine.create_provider(text, text, jsonb, boolean) IS
 'Sets up an account to hand messages over to; it sends once it has a secret, see set_secret().
-Kind webhook, options: url (required; https, or http to addresses in trigger_engine.allowed_private_cidrs), timeout (interval or seconds, 100 ms to 5 min, default 20 s), ca_file (absolute path on the server, PEM), rate (messages a second, divided among the workers; default 0 = no limit), max_in_flight (1 to 10000, divided among the workers; default 200), cost (of one message, at least 0).
+Kind webhook, options: url (where to; https, or http to addresses in trigger_engine.allowed_private_cidrs; without it each message goes to the user''s own endpoint of channel webhook), timeout (interval or seconds, 100 ms to 5 min, default 20 s), ca_file (absolute path on the server, PEM), rate (messages a second, divided among the workers; default 0 = no limit), max_in_flight (1 to 10000, divided among the workers; default 200), cost (of one message, at least 0).
 or_replace replaces all options of a provider of the same kind, keeps its secret and enables it.
 Errors: TE001 for an unknown kind or a wrong option, duplicate_object when the name is taken.';
 

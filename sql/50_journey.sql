@@ -28,8 +28,8 @@ BEGIN
 			IF channels IS NULL THEN
 				RAISE EXCEPTION 'template "%" of step "%" does not exist', template, step ->> 'id'
 					USING ERRCODE = 'undefined_object',
-					HINT = coalesce('Perhaps you meant "' || (SELECT t.name FROM trigger_engine._templates t
-						WHERE trigger_engine._is_near(t.name, template) ORDER BY t.name LIMIT 1) || '".',
+					HINT = coalesce('Perhaps you meant "' || trigger_engine._nearest(template,
+						ARRAY(SELECT t.name FROM trigger_engine._templates t ORDER BY t.name)) || '".',
 						'Create it first with trigger_engine.create_template().');
 			END IF;
 			IF step ->> 'channel' IS NULL THEN
@@ -42,7 +42,9 @@ BEGIN
 			IF step ->> 'provider' IS NOT NULL THEN
 				IF NOT EXISTS (SELECT FROM trigger_engine._providers p WHERE p.name = step ->> 'provider') THEN
 					RAISE EXCEPTION 'provider "%" of step "%" does not exist', step ->> 'provider', step ->> 'id'
-						USING ERRCODE = 'undefined_object', HINT = 'Create it first with trigger_engine.create_provider().';
+						USING ERRCODE = 'undefined_object', HINT = coalesce('Perhaps you meant "' || trigger_engine._nearest(
+							step ->> 'provider', ARRAY(SELECT p.name FROM trigger_engine._providers p ORDER BY p.name)) || '".',
+							'Create it first with trigger_engine.create_provider().');
 				ELSIF NOT EXISTS (SELECT FROM trigger_engine._providers p
 					WHERE p.name = step ->> 'provider' AND p.channel = step ->> 'channel') THEN
 					RAISE EXCEPTION 'provider "%" of step "%" does not serve channel "%"',
@@ -62,10 +64,20 @@ $$;
 COMMENT ON FUNCTION trigger_engine._resolve_steps(jsonb) IS
 'Checks the templates, channels and providers that steps name, and fills in channels that were left out.';
 
-CREATE FUNCTION trigger_engine._is_near(word text, other text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'te_is_near'
+CREATE FUNCTION trigger_engine._nearest(word text, names text[]) RETURNS text
+AS 'MODULE_PATHNAME', 'te_nearest'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION trigger_engine._is_near(text, text) IS 'Whether two names differ by a slip of the pen; for hints.';
+COMMENT ON FUNCTION trigger_engine._nearest(text, text[]) IS 'The name that a word differs from by a slip of the pen, NULL when there is none; for hints.';
+
+CREATE FUNCTION trigger_engine._segment_hint(segment text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce('Perhaps you meant "' || trigger_engine._nearest($1,
+		ARRAY(SELECT s.name FROM trigger_engine._segments s ORDER BY s.name)) || '".',
+		'Create it first with trigger_engine.create_segment().')
+$$;
+COMMENT ON FUNCTION trigger_engine._segment_hint(text) IS 'What to do about a segment that does not exist.';
 
 CREATE FUNCTION trigger_engine.create_journey(name text, trigger jsonb, steps jsonb,
 	exit_on jsonb DEFAULT NULL, goal jsonb DEFAULT NULL, reentry jsonb DEFAULT NULL,
@@ -95,7 +107,7 @@ BEGIN
 	PERFORM trigger_engine._check_journey(name, trigger, steps, exit_on, goal, reentry, ttl);
 	IF segment IS NOT NULL AND NOT EXISTS (SELECT FROM trigger_engine._segments s WHERE s.name = segment) THEN
 		RAISE EXCEPTION 'segment "%" does not exist', segment USING ERRCODE = 'undefined_object',
-			HINT = 'Create it first with trigger_engine.create_segment().';
+			HINT = trigger_engine._segment_hint(segment);
 	END IF;
 	steps := trigger_engine._resolve_steps(steps);
 	PERFORM trigger_engine._stamp_if_empty(invoker);
@@ -146,8 +158,8 @@ BEGIN
 	SELECT * INTO journey FROM trigger_engine._journeys j WHERE j.name = name FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'journey "%" does not exist', name USING ERRCODE = 'undefined_object',
-			HINT = coalesce('Perhaps you meant "' || (SELECT j.name FROM trigger_engine._journeys j
-				WHERE trigger_engine._is_near(j.name, name) ORDER BY j.name LIMIT 1) || '".',
+			HINT = coalesce('Perhaps you meant "' || trigger_engine._nearest(name,
+				ARRAY(SELECT j.name FROM trigger_engine._journeys j ORDER BY j.name)) || '".',
 				'See the view trigger_engine.journeys.');
 	END IF;
 	PERFORM trigger_engine._check_journey_owner(invoker, journey);
@@ -196,7 +208,7 @@ BEGIN
 		changed.reentry, changed.ttl);
 	IF changed.segment IS NOT NULL AND NOT EXISTS (SELECT FROM trigger_engine._segments s WHERE s.name = changed.segment) THEN
 		RAISE EXCEPTION 'segment "%" does not exist', changed.segment USING ERRCODE = 'undefined_object',
-			HINT = 'Create it first with trigger_engine.create_segment().';
+			HINT = trigger_engine._segment_hint(changed.segment);
 	END IF;
 	changed.steps := trigger_engine._resolve_steps(changed.steps);
 	PERFORM trigger_engine._stamp_if_empty(invoker);
@@ -205,6 +217,11 @@ BEGIN
 		changed.created_at := trigger_engine.clock();
 		changed.created_by := invoker;
 		INSERT INTO trigger_engine._journey_versions SELECT changed.*;
+	END IF;
+	IF new_name = '' THEN
+		RAISE EXCEPTION 'a journey needs a name' USING ERRCODE = 'invalid_parameter_value';
+	ELSIF EXISTS (SELECT FROM trigger_engine._journeys j WHERE j.name = new_name AND j.journey_id <> journey.journey_id) THEN
+		RAISE EXCEPTION 'journey "%" exists already', new_name USING ERRCODE = 'duplicate_object';
 	END IF;
 	UPDATE trigger_engine._journeys j SET version = changed.version, name = coalesce(new_name, j.name),
 		description = coalesce(description, j.description), updated_at = trigger_engine.clock()

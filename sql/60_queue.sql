@@ -79,7 +79,7 @@ BEGIN
 	ON CONFLICT (user_id, dedupe_key) DO NOTHING;
 	DELETE FROM trigger_engine.events e USING trigger_engine._event_keys k
 	WHERE e.dedupe_key IS NOT NULL AND k.user_id = e.user_id AND k.dedupe_key = e.dedupe_key AND k.event_id <> e.event_id;
-	-- the view is a member of the extension, so a dump does not carry the tracked tables in it
+	-- the function is a member of the extension, so a dump does not carry the tracked tables in it
 	PERFORM trigger_engine._rebuild_all_events();
 END
 $$;

@@ -246,6 +246,7 @@ BEGIN
 	END LOOP;
 	WHILE trigger_engine._make_partition() LOOP
 	END LOOP;
+	PERFORM trigger_engine._rebuild_all_events();
 END
 $function$;
 COMMENT ON FUNCTION trigger_engine._maintain(name) IS 'Body of maintain().';
@@ -254,4 +255,4 @@ CREATE FUNCTION trigger_engine.maintain() RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION trigger_engine.maintain() IS
-'Does at once, in this transaction, what the maintenance worker does every minute: makes partitions ahead, moves rows out of the DEFAULT partitions, retires what is older than trigger_engine.event_retention and trigger_engine.history_retention. For servers without preloaded workers and for tests. A notice and nothing else while the installation stamp does not match. Must run under READ COMMITTED.';
+'Does at once, in this transaction, what the maintenance worker does every minute: makes partitions ahead, moves rows out of the DEFAULT partitions, retires what is older than trigger_engine.event_retention and trigger_engine.history_retention, forgets tracked tables that were dropped. For servers without preloaded workers and for tests. A notice and nothing else while the installation stamp does not match. Must run under READ COMMITTED.';

@@ -30,7 +30,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH listed(level, privilege, object) AS (VALUES
 		('reader', 'SELECT', '{journeys,segments,templates,providers,event_schemas,tracked_tables,sends,decisions,attempts,enrollments,consents,queue_status,worker_status,quarantined_events,all_events}'),
-		('reader', 'EXECUTE', '{explain_send,in_segment,segment_members,_worker_status}'),
+		('reader', 'EXECUTE', '{explain_send,in_segment,segment_members,_worker_status,_tracked_events}'),
 		('app', 'INSERT', '{events}'),
 		('app', 'SELECT,INSERT,UPDATE,DELETE', '{users,endpoints}'),
 		('app', 'EXECUTE', '{set_consent,inbox,inbox_counts,mark_inbox,in_segment}'),

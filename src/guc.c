@@ -14,6 +14,7 @@
 #include "utils/guc.h"
 
 #include "compat.h"
+#include "delivery/delivery.h"
 #include "guc.h"
 
 #define MINUTES_PER_DAY 1440
@@ -47,7 +48,7 @@ te_guc_define(void)
 							   "Private networks that providers may be reached in, as CIDR blocks separated by commas.",
 							   "Loopback, link-local, private and reserved addresses are refused otherwise. Plain http is accepted for these networks only.",
 							   &te_guc_allowed_private_cidrs, "",
-							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+							   PGC_SIGHUP, 0, te_guard_check_cidrs, NULL, NULL);
 	DefineCustomIntVariable("trigger_engine.batch_size",
 							"Most due rows that one claim takes.", NULL,
 							&te_guc_batch_size, 500, 1, 10000,

@@ -77,12 +77,19 @@ container(Jsonb *object, const char *key, const char *what, bool array)
 	return result;
 }
 
+/*
+ * A nested object as a jsonb of its own in the current context; NULL when absent or
+ * null. Throws when it is something else.
+ */
 Jsonb *
 te_json_object(Jsonb *object, const char *key, const char *what)
 {
 	return container(object, key, what, false);
 }
 
+/*
+ * The same for a nested array.
+ */
 Jsonb *
 te_json_array(Jsonb *object, const char *key, const char *what)
 {
@@ -120,6 +127,24 @@ te_json_number(Jsonb *object, const char *key, double absent, const char *what)
 											  NumericGetDatum(value->val.numeric)));
 }
 
+/* Where a text value stands, for the errors of its type. */
+typedef struct Place
+{
+	const char *key;
+	const char *what;
+} Place;
+
+/*
+ * Names the key in errors of a type's input function.
+ */
+static void
+add_key_context(void *arg)
+{
+	Place	   *place = arg;
+
+	errcontext("key \"%s\" of %s", place->key, place->what);
+}
+
 /*
  * An interval in PostgreSQL's words, as "10 min"; NULL when absent or null.
  * A number counts seconds. Negative intervals are refused.
@@ -129,6 +154,8 @@ te_json_interval(Jsonb *object, const char *key, const char *what)
 {
 	JsonbValue *value = te_json_find(object, key);
 	Interval   *result;
+	Place		place = {key, what};
+	ErrorContextCallback callback;
 
 	if (value == NULL || value->type == jbvNull)
 		return NULL;
@@ -144,9 +171,14 @@ te_json_interval(Jsonb *object, const char *key, const char *what)
 	}
 	if (value->type != jbvString)
 		wrong_type(key, what, "an interval such as \"10 min\"");
+	callback.callback = add_key_context;
+	callback.arg = &place;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	result = DatumGetIntervalP(DirectFunctionCall3(interval_in,
 												   CStringGetDatum(pnstrdup(value->val.string.val, value->val.string.len)),
 												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	error_context_stack = callback.previous;
 	if (result->time < 0 || result->day < 0 || result->month < 0)
 		wrong_type(key, what, "an interval that is not negative");
 	return result;

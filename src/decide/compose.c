@@ -91,6 +91,9 @@ find_template(const char *name, const char *locale)
 	return entry->content;
 }
 
+/*
+ * Adds a key to the object that is being built.
+ */
 static void
 push_key(JsonbParseState **state, const char *key)
 {

@@ -124,6 +124,7 @@ ends_run(const TeItem *item, const char *name, Jsonb *properties, const char **k
 	const TeJourney *journey = item->journey;
 	int			i;
 
+	Assert(journey != NULL);
 	for (i = 0; i < journey->nexits + journey->ngoals; i++)
 	{
 		bool		is_exit = i < journey->nexits;

@@ -37,6 +37,9 @@ hold(TeItem *item, TeGate gate, char *reason, TimestampTz now)
 	item->hold_until = now + Min(FIRST_HOLD << Min(item->holds, 20), LONGEST_HOLD);
 }
 
+/*
+ * The journey, its step and its version exist and are live.
+ */
 static void
 gate_journey_live(TeItem *item, TimestampTz now)
 {
@@ -50,6 +53,9 @@ gate_journey_live(TeItem *item, TimestampTz now)
 			 psprintf("journey \"%s\" is not live", item->journey_name));
 }
 
+/*
+ * The first step of an entry whose key has run before is discarded.
+ */
 static void
 gate_entry(TeItem *item, TimestampTz now)
 {
@@ -57,6 +63,9 @@ gate_entry(TeItem *item, TimestampTz now)
 		stop(item, TE_DISCARD, TE_GATE_ENTRY, "entered before with the same key");
 }
 
+/*
+ * An exit event after the entry cancels what is left.
+ */
 static void
 gate_exit(TeItem *item, TimestampTz now)
 {
@@ -64,6 +73,9 @@ gate_exit(TeItem *item, TimestampTz now)
 		stop(item, TE_CANCEL, TE_GATE_EXIT, item->exit_reason);
 }
 
+/*
+ * What is later than the journey's ttl allows is not sent any more.
+ */
 static void
 gate_expiry(TeItem *item, TimestampTz now)
 {
@@ -78,6 +90,9 @@ gate_expiry(TeItem *item, TimestampTz now)
 					  timestamptz_to_str(item->first_due_at)));
 }
 
+/*
+ * The user is in the journey's segment now; one whose SQL fails holds the send.
+ */
 static void
 gate_segment(TeItem *item, TimestampTz now)
 {
@@ -90,6 +105,9 @@ gate_segment(TeItem *item, TimestampTz now)
 			 psprintf("not in segment \"%s\"", item->journey->segment));
 }
 
+/*
+ * No opt-out is on record, and an opt-in where the channel needs one.
+ */
 static void
 gate_consent(TeItem *item, TimestampTz now)
 {
@@ -109,6 +127,9 @@ gate_consent(TeItem *item, TimestampTz now)
 				 psprintf("no opt-in on record for channel %s", item->channel));
 }
 
+/*
+ * A channel that needs an endpoint has an active one.
+ */
 static void
 gate_endpoint(TeItem *item, TimestampTz now)
 {
@@ -117,6 +138,9 @@ gate_endpoint(TeItem *item, TimestampTz now)
 			 psprintf("the user has no active endpoint for channel %s", item->channel));
 }
 
+/*
+ * The template renders. Fills in the message.
+ */
 static void
 gate_render(TeItem *item, TimestampTz now)
 {
@@ -124,6 +148,9 @@ gate_render(TeItem *item, TimestampTz now)
 		stop(item, TE_WITHHOLD, TE_GATE_RENDER, item->reason);
 }
 
+/*
+ * A usable provider serves the channel; one that is not usable now holds the send.
+ */
 static void
 gate_provider(TeItem *item, TimestampTz now)
 {

@@ -111,6 +111,7 @@ extern bool te_guard_check_cidrs(char **newval, void **extra, GucSource source);
 extern void te_delivery_start(void);	/* once, outside transactions; throws when libcurl cannot start */
 extern int	te_delivery_fd(void);	/* readable when te_delivery_drive() has work */
 extern void te_delivery_reload(void);	/* settings changed: address rules, connections */
+extern int	te_delivery_limit(const TeProvider *provider);	/* what te_delivery_capacity() is at most */
 extern int	te_delivery_capacity(const TeProvider *provider, TimestampTz real_now);
 extern int64 te_delivery_next_token_us(const TeProvider *provider, TimestampTz real_now);	/* 0 = now */
 extern void te_delivery_submit(const TeProvider *provider, const TeMessage *message);	/* never throws */

@@ -27,6 +27,7 @@
 #define OLDEST_LIBCURL 0x075300
 #define NPOOL_CHAINS 64
 #define MAX_READY 64
+#define STARTED_AT_ONCE 32
 /* Streams that libcurl puts on one HTTP/2 connection when the server allows. */
 #define MIN_STREAMS 100
 #define MAX_STREAMS 1000
@@ -35,6 +36,8 @@
 #define IDLE_MULTI_US (120 * INT64CONST(1000000))
 #define SWEEP_US (60 * INT64CONST(1000000))
 #define KEPT_TRANSFERS 64
+/* Fewer messages than this say nothing about how long a connection may live. */
+#define MIN_CARRIES 150
 /* Silence for a provider that says "too fast" and does not say for how long. */
 #define DEFAULT_HOLD_US 1000000
 
@@ -46,6 +49,8 @@ typedef struct TeMulti
 	uint32		slot;			/* in loop.multis */
 	bool		touched;		/* may have finished transfers */
 	int			under_way;
+	int64		started;		/* messages, ever */
+	int64		answered;
 	int64		deadline_us;	/* libcurl's timer */
 	int64		used_us;		/* last message in or out */
 	int64		answered_us;	/* last answer */
@@ -61,6 +66,7 @@ typedef struct TePool
 	bool		multiplexed;	/* its last answer came by HTTP/2 */
 	bool		many_hosts;		/* has messages to endpoints' own addresses */
 	int			limit;			/* most messages under way */
+	int64		carries;		/* messages that connections live for; 0 = not known */
 	TeMulti    *multi;			/* takes new messages; NULL = none yet */
 } TePool;
 
@@ -84,6 +90,9 @@ static struct
 	TeQueue		finished;
 }			loop;
 
+/*
+ * Appends a transfer to a queue. Never throws.
+ */
 static void
 push(TeQueue *queue, TeTransfer *transfer)
 {
@@ -95,6 +104,9 @@ push(TeQueue *queue, TeTransfer *transfer)
 	queue->tail = transfer;
 }
 
+/*
+ * Takes the first transfer of a queue; NULL when it is empty. Never throws.
+ */
 static TeTransfer *
 pop(TeQueue *queue)
 {
@@ -263,7 +275,10 @@ close_multi(TeMulti *multi)
 {
 	Assert(multi->under_way == 0);
 	if (multi->pool->multi == multi)
+	{
 		multi->pool->multi = NULL;
+		multi->pool->carries = 0;
+	}
 	curl_multi_cleanup(multi->curl);
 	loop.multis[multi->slot] = NULL;
 	free(multi);
@@ -281,13 +296,22 @@ finish(TeTransfer *transfer)
 }
 
 /*
- * Hands a transfer to libcurl.
+ * Hands a transfer to libcurl. Connections that the receiver is about to close,
+ * as it did before after so many messages, are left to finish what they carry.
  */
 static void
 start_transfer(TeTransfer *transfer)
 {
-	TeMulti    *multi = current_multi(transfer->pool);
+	TePool	   *pool = transfer->pool;
+	TeMulti    *multi = pool->multi;
 
+	if (multi && pool->carries > 0 && multi->started >= pool->carries)
+	{
+		pool->multi = NULL;
+		if (multi->under_way == 0)
+			close_multi(multi);
+	}
+	multi = current_multi(pool);
 	if (multi == NULL || curl_multi_add_handle(multi->curl, transfer->easy) != CURLM_OK)
 	{
 		te_transfer_end_early(transfer, TE_OUTCOME_NOT_SENT, "out of memory");
@@ -296,6 +320,7 @@ start_transfer(TeTransfer *transfer)
 	}
 	transfer->multi = multi;
 	multi->under_way++;
+	multi->started++;
 	multi->used_us = transfer->started_us;
 	dlist_push_tail(&multi->transfers, &transfer->node);
 }
@@ -507,10 +532,33 @@ te_delivery_stop(void)
 /* ---- what may be handed over ---- */
 
 /*
+ * Most messages of a pool under way. HTTP/1.1, and a receiver that has not
+ * answered yet, gets no more than twice its connections: enough to claim a half
+ * while the other keeps them busy, and a slow receiver's messages wait in the
+ * queue rather than inside their time limit.
+ */
+static int
+pool_limit(const TePool *pool)
+{
+	if (pool->multiplexed || pool->many_hosts)
+		return pool->limit;
+	return Min(pool->limit, 2 * TE_HTTP1_CONNECTIONS);
+}
+
+/*
+ * Most messages that the provider is given at a time in this process.
+ */
+int
+te_delivery_limit(const TeProvider *provider)
+{
+	TePool	   *pool = find_pool(provider);
+
+	return pool ? pool_limit(pool) : 1;
+}
+
+/*
  * How many messages the provider may be given now: what its limit leaves and
- * its rate allows. HTTP/1.1 gets no more than twice its connections, so that a
- * slow receiver's messages wait in the queue rather than inside their time
- * limit.
+ * its rate allows.
  */
 int
 te_delivery_capacity(const TeProvider *provider, TimestampTz real_now)
@@ -520,9 +568,7 @@ te_delivery_capacity(const TeProvider *provider, TimestampTz real_now)
 
 	if (pool == NULL)
 		return 0;
-	limit = pool->limit;
-	if (!pool->multiplexed && !pool->many_hosts)
-		limit = Min(limit, 2 * TE_HTTP1_CONNECTIONS);
+	limit = pool_limit(pool);
 	if (pool->in_flight >= limit)
 		return 0;
 	te_bucket_refill(&pool->bucket, provider->rate / te_guc_workers, real_now);
@@ -572,6 +618,9 @@ te_delivery_submit(const TeProvider *provider, const TeMessage *message)
 	te_multiplexer_arm(&loop.mux, 0);
 }
 
+/*
+ * Transfers that were submitted and not yet taken back. Never throws.
+ */
 int
 te_delivery_in_flight(void)
 {
@@ -579,6 +628,24 @@ te_delivery_in_flight(void)
 }
 
 /* ---- the loop ---- */
+
+/*
+ * A receiver closes an HTTP/2 connection after a number of messages (nginx:
+ * 1000), and refuses those that are under way by then; libcurl's repeat of them
+ * cannot be told from one that would double them, so it is not let through and
+ * they end as ambiguous. Keeping below the number avoids all of it. A connection
+ * that has carried little was closed for another reason.
+ */
+static void
+learn_life(TeMulti *multi)
+{
+	TePool	   *pool = multi->pool;
+	int64		carries = multi->answered / 4 * 3;
+
+	if (multi == pool->multi && pool->multiplexed && carries >= MIN_CARRIES &&
+		(pool->carries == 0 || carries < pool->carries))
+		pool->carries = carries;
+}
 
 /*
  * Collects the finished transfers of a multi. When a message ran into its time
@@ -609,6 +676,7 @@ collect_finished(TeMulti *multi, int64 now_us)
 		{
 			bool		multiplexed = transfer->http_version >= CURL_HTTP_VERSION_2_0;
 
+			multi->answered++;
 			multi->answered_us = now_us;
 			if (multiplexed != pool->multiplexed)
 			{
@@ -616,6 +684,8 @@ collect_finished(TeMulti *multi, int64 now_us)
 				set_limits(multi);
 			}
 		}
+		else if (transfer->repeat_refused)
+			learn_life(multi);
 		else if (code == CURLE_OPERATION_TIMEDOUT && te_transfer_may_be_sent(transfer) &&
 				 multi->answered_us < transfer->started_us)
 			dead = true;
@@ -625,6 +695,24 @@ collect_finished(TeMulti *multi, int64 now_us)
 		renew_connections(pool);
 	else if (multi != pool->multi && multi->under_way == 0)
 		close_multi(multi);
+}
+
+/*
+ * Hands some submitted messages to libcurl; all at once could take it long, as
+ * each may need a connection. Returns whether there were any.
+ */
+static bool
+start_some(void)
+{
+	TeTransfer *transfer;
+	int			count = 0;
+
+	while (count < STARTED_AT_ONCE && (transfer = pop(&loop.submitted)) != NULL)
+	{
+		start_transfer(transfer);
+		count++;
+	}
+	return count > 0;
 }
 
 /*
@@ -703,17 +791,15 @@ te_delivery_drive(int budget_us)
 	sigset_t	saved;
 	int64		now_us = te_monotonic_us();
 	int64		end_us = now_us + budget_us;
-	TeTransfer *transfer;
 	bool		busy;
 
 	if (!loop.started)
 		return;
 	sigprocmask(SIG_SETMASK, &loop.all_signals, &saved);
-	while ((transfer = pop(&loop.submitted)) != NULL)
-		start_transfer(transfer);
 	do
 	{
-		busy = run_timers(now_us);
+		busy = start_some();
+		busy |= run_timers(now_us);
 		busy |= run_sockets(end_us);
 		now_us = te_monotonic_us();
 		for (uint32 i = 0; i < loop.nmultis; i++)

@@ -226,7 +226,6 @@ set_constant_options(TeTransfer *transfer)
 
 	/* connections */
 	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-	SET(CURLOPT_PIPEWAIT, 1L);
 	SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_SECONDS);
 	SET(CURLOPT_MAXLIFETIME_CONN, MAX_LIFE_SECONDS);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
@@ -383,6 +382,7 @@ te_http_check_url(const char *url, bool *plain_http, char *why, size_t why_size)
 		snprintf(why, why_size, "the URL must not contain a fragment (#)");
 	else
 	{
+		Assert(scheme != NULL);
 		*plain_http = strcmp(scheme, "http") == 0;
 		ok = true;
 	}
@@ -431,7 +431,13 @@ set_varying_options(TeTransfer *transfer, const TeProvider *provider,
 
 	if (!has_url(transfer, url))
 	{
+		/*
+		 * Wait for the TLS handshake to tell whether messages can share the
+		 * connection. Without TLS only an answer would tell, and a receiver
+		 * that is slow with its first one would hold up all others.
+		 */
 		ok = curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+			curl_easy_setopt(easy, CURLOPT_PIPEWAIT, plain_http ? 0L : 1L) == CURLE_OK &&
 			replace_string(&transfer->url, url);
 		transfer->plain_http = plain_http;
 	}

@@ -90,6 +90,9 @@ same_prefix(const unsigned char *a, const unsigned char *b, int bits)
 	return rest == 0 || ((a[bytes] ^ b[bytes]) >> (8 - rest)) == 0;
 }
 
+/*
+ * Whether an IPv6 address stands for an IPv4 one.
+ */
 static bool
 is_mapped(const unsigned char *address)
 {

@@ -114,12 +114,8 @@ read_options(TeProvider *provider, Jsonb *options)
 	te_json_check_keys(options, what, provider->ops->option_keys);
 
 	provider->url = te_json_text(options, "url", what);
-	if (provider->url == NULL)
-		ereport(ERROR,
-				(errcode(TE_ERRCODE_DEFINITION),
-				 errmsg("key \"url\" is missing in %s", what),
-				 errhint("Write {\"url\": \"https://...\"}.")));
-	if (!te_http_check_url(provider->url, &plain_http, why, sizeof(why)))
+	/* without one, every user's own endpoint is where messages go */
+	if (provider->url && !te_http_check_url(provider->url, &plain_http, why, sizeof(why)))
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_DEFINITION),
 				 errmsg("key \"url\" of %s is not valid: %s", what, why)));
@@ -206,6 +202,9 @@ string_column(uint64 row, int column, MemoryContext context)
 	return value ? MemoryContextStrdup(context, value) : NULL;
 }
 
+/*
+ * A jsonb column of SPI_tuptable, copied to the current context; NULL for null.
+ */
 static Jsonb *
 jsonb_column(uint64 row, int column)
 {

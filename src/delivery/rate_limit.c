@@ -18,6 +18,9 @@
 /* A provider that asks for a longer silence is asked again after this one. */
 #define MAX_HOLD (60 * USECS_PER_SEC)
 
+/*
+ * Tokens that a provider can save up: a short burst, one at least.
+ */
 static double
 bucket_size(const TeBucket *bucket)
 {

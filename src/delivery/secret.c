@@ -40,6 +40,9 @@ valid_file_name(const char *name)
 	return true;
 }
 
+/*
+ * Whether a name is one of the environment variables that may hold secrets.
+ */
 static bool
 valid_env_name(const char *name)
 {
@@ -260,6 +263,9 @@ typedef struct Wipe
 	size_t		len;
 } Wipe;
 
+/*
+ * Overwrites the memory that a context is about to release.
+ */
 static void
 wipe_now(void *arg)
 {

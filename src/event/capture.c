@@ -53,9 +53,10 @@ static void
 quarantine(TeSource *source, TriggerData *trigger, const TeEvent *event, const char *violation)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[7] = {TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID};
-	Datum		values[7];
-	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	Oid			types[8] = {TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID, JSONBOID};
+	Datum		values[8];
+	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	Jsonb	   *context = te_event_context(trigger);
 
 	values[0] = CStringGetTextDatum(event->user_id);
 	values[1] = CStringGetTextDatum(event->name);
@@ -67,11 +68,15 @@ quarantine(TeSource *source, TriggerData *trigger, const TeEvent *event, const c
 		nulls[4] = 'n';
 	values[5] = Int64GetDatum(event->event_id);
 	values[6] = CStringGetTextDatum(violation);
+	if (context)
+		values[7] = JsonbPGetDatum(context);
+	else
+		nulls[7] = 'n';
 	te_db_execute(&plan,
 				  "INSERT INTO trigger_engine.quarantined_events (user_id, name, properties, occurred_at,"
-				  " dedupe_key, event_id, reason, quarantined_at)"
-				  " VALUES ($1, $2, $3, $4, $5, $6, $7, trigger_engine.clock())",
-				  7, types, values, nulls, false, 0);
+				  " dedupe_key, event_id, reason, context, quarantined_at)"
+				  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, trigger_engine.clock())",
+				  8, types, values, nulls, false, 0);
 	te_event_delete_row(source, trigger, event);
 }
 

@@ -32,6 +32,7 @@ typedef struct TeSource TeSource;
 /* source.c */
 extern TeSource *te_event_source(TriggerData *trigger);
 extern void te_event_read(TeSource *source, TriggerData *trigger, TeEvent *event);
+extern Jsonb *te_event_context(TriggerData *trigger);	/* NULL when there is none */
 extern void te_event_delete_row(TeSource *source, TriggerData *trigger, const TeEvent *event);
 
 /* schema.c: NULL when the properties fulfil the schema, else what is wrong, palloc'ed */

@@ -140,6 +140,9 @@ te_event_register_callbacks(void)
 	callbacks_registered = true;
 }
 
+/*
+ * Rows that wait to be flushed. Never throws.
+ */
 int
 te_event_buffered(void)
 {

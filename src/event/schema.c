@@ -102,7 +102,7 @@ check_type(JsonbValue *wanted, JsonbValue *value, const char *path)
 		if (token == WJB_ELEM &&
 			has_type(value, pnstrdup(item.val.string.val, item.val.string.len)))
 			return NULL;
-	return psprintf("%s must be of another type", path);
+	return psprintf("%s must be of one of the types %s", path, te_json_to_cstring(as_jsonb(wanted)));
 }
 
 /*
@@ -344,6 +344,8 @@ check_schema_values(Jsonb *schema, const char *path)
 	{
 		const char *key = pass == 0 ? "type" : "required";
 
+		if (pass == 0 && type && type->type != jbvString && type->type != jbvBinary)
+			bad_schema(path, key, "a string or an array of strings");
 		if (pass == 0 && type && type->type == jbvString)
 			list = te_json_parse(psprintf("[%s]", te_json_to_cstring(as_jsonb(type))));
 		else
@@ -356,7 +358,7 @@ check_schema_values(Jsonb *schema, const char *path)
 			if (token != WJB_ELEM)
 				continue;
 			if (item.type != jbvString)
-				bad_schema(path, key, "a string or an array of strings");
+				bad_schema(path, key, pass == 0 ? "a string or an array of strings" : "an array of strings");
 			for (i = 0; pass == 0 && types[i]; i++)
 				if (strlen(types[i]) == item.val.string.len &&
 					memcmp(types[i], item.val.string.val, item.val.string.len) == 0)

@@ -35,7 +35,7 @@ struct TeSource
 	bool		valid;
 	bool		tracked;
 	MemoryContext context;
-	char	   *name;			/* qualified and quoted */
+	char	   *name;			/* qualified and quoted; of a partition, its tracked parent's */
 	/* tables like events */
 	AttrNumber	event_id,
 				user_id,
@@ -149,6 +149,31 @@ prepare_properties(TeSource *source, Relation rel, List *columns)
 }
 
 /*
+ * Names a partition's source by the table that was tracked, so that a row's key does
+ * not depend on the partition it lies in.
+ */
+static void
+name_by_parent(TeSource *source, Trigger *trigger)
+{
+	Oid			types[1] = {OIDOID};
+	Datum		values[1] = {ObjectIdGetDatum(trigger->tgoid)};
+	static SPIPlanPtr plan = NULL;
+	Oid			parent;
+	bool		isnull;
+
+	te_db_execute(&plan,
+				  "WITH RECURSIVE up AS (SELECT tgrelid, tgparentid FROM pg_catalog.pg_trigger WHERE oid = $1"
+				  " UNION ALL SELECT t.tgrelid, t.tgparentid FROM pg_catalog.pg_trigger t JOIN up ON t.oid = up.tgparentid)"
+				  " SELECT tgrelid FROM up WHERE tgparentid = 0", 1, types, values, NULL, true, 1);
+	if (SPI_processed == 0)
+		return;
+	parent = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	source->name = MemoryContextStrdup(source->context,
+									   quote_qualified_identifier(get_namespace_name(get_rel_namespace(parent)),
+																  get_rel_name(parent)));
+}
+
+/*
  * Fills in what the trigger's arguments say about an application table.
  */
 static void
@@ -157,6 +182,8 @@ describe_tracked(TeSource *source, Relation rel, Trigger *trigger)
 	List	   *keys;
 	ListCell   *cell;
 
+	if (rel->rd_rel->relispartition)
+		name_by_parent(source, trigger);
 	if (trigger->tgnargs != 5)
 		elog(ERROR, "capture trigger \"%s\" has %d arguments", trigger->tgname, trigger->tgnargs);
 	source->tracked = true;
@@ -294,9 +321,10 @@ read_tracked(TeSource *source, TriggerData *trigger, TeEvent *event)
 		value = heap_getattr(row, source->keys[i], desc, &isnull);
 		appendStringInfo(&key, "/%s", isnull ? "" : OutputFunctionCall(&source->key_out[i], value));
 	}
-	/* an update is another event than the insert, and than other updates */
+	/* an update is another event than the insert, and than other updates, also of its transaction */
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-		appendStringInfo(&key, "@" INT64_FORMAT, te_clock_transaction());
+		appendStringInfo(&key, "@" INT64_FORMAT ".%u.%u", te_clock_transaction(),
+						 HeapTupleHeaderGetRawXmin(row->t_data), HeapTupleHeaderGetRawCommandId(row->t_data));
 	event->source_key = key.data;
 
 	if (source->nproperties > 0)
@@ -344,6 +372,23 @@ te_event_read(TeSource *source, TriggerData *trigger, TeEvent *event)
 	value = heap_getattr(row, source->dedupe_key, desc, &isnull);
 	event->dedupe_key = isnull ? NULL : TextDatumGetCString(value);
 	event->source_key = psprintf("events/" INT64_FORMAT, event->event_id);
+}
+
+/*
+ * The context of an event in a table like events, which the hot path has no use
+ * for; palloc'ed, or NULL when the row or the table has none.
+ */
+Jsonb *
+te_event_context(TriggerData *trigger)
+{
+	AttrNumber	number = get_attnum(RelationGetRelid(trigger->tg_relation), "context");
+	Datum		value;
+	bool		isnull;
+
+	if (number == InvalidAttrNumber)
+		return NULL;
+	value = heap_getattr(event_row(trigger), number, RelationGetDescr(trigger->tg_relation), &isnull);
+	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
 
 /*

@@ -57,7 +57,7 @@ check_time(TimestampTz occurred_at)
 				(errcode(TE_ERRCODE_EVENT),
 				 errmsg("event of %s is older than trigger_engine.event_retention",
 						timestamptz_to_str(occurred_at)),
-				 errhint("Load history with trigger_engine.ingest off, or raise the setting.")));
+				 errhint("Raise the setting where events that old are to be kept.")));
 	if (occurred_at > now + (int64) te_guc_event_lead * USECS_PER_MINUTE)
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_EVENT),

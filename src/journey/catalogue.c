@@ -103,6 +103,9 @@ te_journey_register_callbacks(void)
 	callbacks_registered = true;
 }
 
+/*
+ * A number that changes whenever the configuration did. Never throws.
+ */
 uint64
 te_journey_generation(void)
 {

@@ -47,6 +47,9 @@ typedef struct PathPlace
 	const char *text;
 } PathPlace;
 
+/*
+ * Names the key and the text in errors of the path parser.
+ */
 static void
 add_path_context(void *arg)
 {
@@ -80,7 +83,8 @@ parse_path(const char *text, const char *key, const char *what)
 
 /*
  * True when a jsonpath is a predicate, which yields true or false, rather than a
- * path that yields items.
+ * path that yields items; a predicate with a method, as ($.a == 1).type(), is such a
+ * path.
  */
 static bool
 path_is_predicate(JsonPath *path)
@@ -88,6 +92,8 @@ path_is_predicate(JsonPath *path)
 	JsonPathItem root;
 
 	jspInit(&root, path);
+	if (jspHasNext(&root))
+		return false;
 	switch (root.type)
 	{
 		case jpiAnd:

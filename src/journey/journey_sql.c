@@ -4,9 +4,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
@@ -17,7 +19,10 @@
 
 PG_FUNCTION_INFO_V1(te_check_journey);
 PG_FUNCTION_INFO_V1(te_invalidate);
-PG_FUNCTION_INFO_V1(te_is_near);
+PG_FUNCTION_INFO_V1(te_nearest);
+
+/* Longer names are not compared: the distance of long texts is refused. */
+#define MAX_NAME 255
 
 #define JSONB_OR_NULL(n) (PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n))
 
@@ -62,13 +67,30 @@ te_invalidate(PG_FUNCTION_ARGS)
 }
 
 /*
- * _is_near(word, other): whether one is likely meant for the other.
+ * _nearest(word, names): the name that the word is likely meant for, or NULL.
  */
 Datum
-te_is_near(PG_FUNCTION_ARGS)
+te_nearest(PG_FUNCTION_ARGS)
 {
-	const char *allowed[2] = {NULL, NULL};
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count,
+				i,
+				n = 0;
+	const char **names;
+	const char *nearest;
 
-	allowed[0] = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	PG_RETURN_BOOL(te_json_nearest(text_to_cstring(PG_GETARG_TEXT_PP(1)), allowed) != NULL);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	names = palloc0(sizeof(char *) * (count + 1));
+	for (i = 0; i < count; i++)
+	{
+		char	   *name = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+
+		if (name && strlen(name) <= MAX_NAME)
+			names[n++] = name;
+	}
+	nearest = te_json_nearest(text_to_cstring(PG_GETARG_TEXT_PP(0)), names);
+	if (nearest == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(nearest));
 }

@@ -133,11 +133,14 @@ path_of_keys(JsonPathItem *item, char **keys)
 }
 
 /*
- * If item is a literal, puts it into *value.
+ * If item is a literal, puts it into *value. One with a method, as "5".double(), is
+ * none.
  */
 static bool
 literal(JsonPathItem *item, JsonbValue *value)
 {
+	if (jspHasNext(item))
+		return false;
 	switch (item->type)
 	{
 		case jpiString:
@@ -226,6 +229,7 @@ look_up(Jsonb *properties, int nkeys, char **keys, JsonbValue *value, bool *is_a
 	JsonbContainer *container = &properties->root;
 	int			i;
 
+	Assert(nkeys > 0);
 	*is_array = false;
 	for (i = 0; i < nkeys; i++)
 	{

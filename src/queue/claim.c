@@ -50,12 +50,18 @@ te_queue_prefer_indexes(void)
 	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_SESSION);
 }
 
+/*
+ * A column as text in the current context; NULL for null.
+ */
 static char *
 text_column(HeapTuple row, TupleDesc desc, int number)
 {
 	return SPI_getvalue(row, desc, number);
 }
 
+/*
+ * A bigint column; 0 for null.
+ */
 static int64
 int_column(HeapTuple row, TupleDesc desc, int number)
 {

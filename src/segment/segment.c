@@ -220,6 +220,10 @@ add_context(void *arg)
 	errcontext("segment \"%s\"", (const char *) arg);
 }
 
+/*
+ * Whether the user is in the segment now, by its view's SQL as the view's owner. SPI
+ * must be connected. Throws when the segment is gone or its SQL fails.
+ */
 bool
 te_segment_probe(const char *name, const char *user_id)
 {

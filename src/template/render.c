@@ -55,6 +55,9 @@ syntax_error(const Cursor *cursor, const char *message)
 			 errhint("Write {{ path }} or {{ path | default: \"text\" }}.")));
 }
 
+/*
+ * Moves over white space.
+ */
 static void
 skip_space(Cursor *cursor)
 {
@@ -76,6 +79,9 @@ accept(Cursor *cursor, const char *word)
 	return true;
 }
 
+/*
+ * Whether a byte may be part of a name; all of UTF-8 beyond ASCII may.
+ */
 static bool
 is_name_byte(char c)
 {
@@ -96,7 +102,7 @@ parse_path(Cursor *cursor, Jsonb *context)
 
 	for (;;)
 	{
-		const char *name = cursor->at;
+		const char *name;
 
 		if (!first && accept(cursor, "["))
 		{
@@ -219,6 +225,9 @@ parse_output(StringInfo out, Cursor *cursor, Jsonb *context)
 		append_value(out, value);
 }
 
+/*
+ * Appends a text to out with its outputs filled in. Throws at what does not parse.
+ */
 void
 te_template_render(StringInfo out, const char *text, int len, Jsonb *context)
 {
@@ -274,6 +283,9 @@ te_template_render_document(Jsonb *document, Jsonb *context)
 	return JsonbValueToJsonb(result);
 }
 
+/*
+ * Throws unless every text of the document parses.
+ */
 void
 te_template_check_document(Jsonb *document)
 {

@@ -137,6 +137,7 @@ lane_capacity(int lane, TimestampTz real_now)
 	foreach(cell, loop.providers)
 	{
 		TeProvider *provider = lfirst(cell);
+		int			limit = te_delivery_limit(provider);
 		int			free;
 
 		if (provider->lane != lane)
@@ -144,9 +145,9 @@ lane_capacity(int lane, TimestampTz real_now)
 		served = true;
 		free = provider->active ? te_delivery_capacity(provider, real_now) : te_guc_batch_size;
 		capacity += free;
-		if (provider->rate > 0 || free >= provider->max_in_flight)
+		if (provider->rate > 0 || free >= limit)
 			worth_it = 1;
-		worth_it = Min(worth_it, Max(1, provider->max_in_flight / 2));
+		worth_it = Min(worth_it, Max(1, limit / 2));
 	}
 	if (!served)
 		return te_guc_batch_size;	/* to be decided as without a provider */
@@ -188,11 +189,15 @@ claim_work(void *arg)
 	}
 	if (!loop.recovered || real_now >= loop.next_survey)
 	{
+		TimestampTz began = GetCurrentTimestamp();
+
 		te_queue_survey(loop.cursors);
 		claim->surveyed = true;
 		loop.next_survey = GetCurrentTimestamp();
-		loop.next_survey += Max(te_guc_poll_interval * INT64CONST(1000),
-								(loop.next_survey - real_now) * SURVEY_SHARE);
+		/* what recovery put back shows after its commit only: then look at once */
+		if (loop.recovered)
+			loop.next_survey += Max(te_guc_poll_interval * INT64CONST(1000),
+									(loop.next_survey - began) * SURVEY_SHARE);
 	}
 	te_journey_refresh();
 	refresh_providers();
@@ -226,6 +231,9 @@ typedef struct Poison
 	ErrorData  *failure;
 } Poison;
 
+/*
+ * Quarantines a poisonous row; runs in a transaction of its own.
+ */
 static void
 quarantine_work(void *arg)
 {
@@ -275,6 +283,9 @@ typedef struct Recheck
 	TimestampTz now;
 } Recheck;
 
+/*
+ * Checks claimed items again; runs in a transaction, results live with the batch.
+ */
 static void
 recheck_work(void *arg)
 {
@@ -440,6 +451,9 @@ claim_and_hand_over(int most)
 
 /* ---- recording ---- */
 
+/*
+ * Writes the outcomes that are in; runs in a transaction of its own.
+ */
 static void
 record_work(void *arg)
 {

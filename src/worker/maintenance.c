@@ -48,6 +48,7 @@ static Step steps[] = {
 	{"retiring partitions", "SELECT trigger_engine._retire_partition()"},
 	{"trimming old rows", "SELECT trigger_engine._trim_default_rows()"},
 	{"making partitions", "SELECT trigger_engine._make_partition()"},
+	{"looking after tracked tables", "SELECT trigger_engine._rebuild_all_events()"},
 };
 
 /* What one transaction of a step needs and tells. */

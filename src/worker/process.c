@@ -58,6 +58,9 @@ static char leaving_reason[TE_REASON_LENGTH];
 /* consecutive checks that found the extension locked by somebody else */
 static int	busy_checks = 0;
 
+/* whether the last check found SQL objects of another version */
+static bool version_differs = false;
+
 #ifdef TE_HAVE_POSIX_TIMERS
 static timer_t drain_timer;
 static bool drain_timer_ready = false;
@@ -348,7 +351,8 @@ check_extension(char **reason)
 		*reason = "the extension was dropped";
 		return TE_EXIT;
 	}
-	if (strcmp(version, TE_VERSION) != 0)
+	version_differs = strcmp(version, TE_VERSION) != 0;
+	if (version_differs)
 	{
 		*reason = psprintf("the library works with version %s of the extension, not with %s: run ALTER EXTENSION trigger_engine UPDATE or install the matching library",
 						   TE_VERSION, version);
@@ -398,23 +402,25 @@ check(char **reason)
 static void
 publish(TeWorkerSlot *slot, TeVerdict verdict, const char *why)
 {
+	static char told[TE_REASON_LENGTH];	/* the last reason that was logged */
 	TeWorkerState state = verdict == TE_RUN ? TE_WORKER_RUNNING : TE_WORKER_IDLE;
 
-	if (slot->state == state && strcmp(slot->reason, why) == 0)
-		return;
-
-	/* a lock on the extension is mostly held for a moment: no news */
-	if (busy_checks == 0 || busy_checks == BUSY_RETRIES)
+	if (verdict == TE_RUN)
 	{
-		if (verdict != TE_RUN)
-			ereport(LOG,
-					(errmsg("trigger_engine: worker \"%s\" of database \"%s\" %s: %s",
-							te_worker_slot_name(my_index), my_database_name,
-							verdict == TE_EXIT ? "leaves" : "is idle", why)));
-		else if (slot->state == TE_WORKER_IDLE)
+		if (told[0] != '\0')
 			ereport(LOG,
 					(errmsg("trigger_engine: worker \"%s\" of database \"%s\" goes on",
 							te_worker_slot_name(my_index), my_database_name)));
+		told[0] = '\0';
+	}
+	/* a lock on the extension is mostly held for a moment: no news */
+	else if ((busy_checks == 0 || busy_checks >= BUSY_RETRIES) && strcmp(told, why) != 0)
+	{
+		ereport(version_differs ? WARNING : LOG,
+				(errmsg("trigger_engine: worker \"%s\" of database \"%s\" %s: %s",
+						te_worker_slot_name(my_index), my_database_name,
+						verdict == TE_EXIT ? "leaves" : "is idle", why)));
+		strlcpy(told, why, sizeof(told));
 	}
 	te_worker_set_state(slot, state, why);
 }

@@ -32,7 +32,6 @@ SELECT relkind, relname FROM member_relation
 SELECT typname FROM pg_type JOIN member ON classid = 'pg_type'::regclass AND objid = pg_type.oid
  WHERE typtype IN ('e', 'd') AND typname NOT LIKE '\_%' AND obj_description(pg_type.oid, 'pg_type') IS NULL
  ORDER BY typname;
-SELECT obj_description('trigger_engine'::regnamespace, 'pg_namespace') IS NOT NULL AS schema_has_comment;
 
 -- the functions that everybody may call: pure ones, and the filter of the capture trigger
 SELECT signature, provolatile FROM member_function
@@ -44,9 +43,11 @@ SELECT signature FROM member_function
  WHERE (proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0))
    AND (provolatile = 'v' OR prosecdef)
  ORDER BY signature::text;
--- relations, schemas and types: nothing for everybody but the use of types
-SELECT relname FROM member_relation
- WHERE EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = 0);
+-- relations and the schema: nothing for everybody, but the sequences behind the defaults
+-- of tables that applications write, which are out of reach without the schema
+SELECT relkind, relname, privilege_type FROM member_relation, aclexplode(relacl)
+ WHERE grantee = 0
+ ORDER BY relname;
 SELECT privilege_type FROM pg_namespace, aclexplode(nspacl)
  WHERE nspname = 'trigger_engine' AND grantee = 0;
 -- internals for nobody
@@ -55,7 +56,7 @@ SELECT signature FROM member_function, aclexplode(proacl) a
    AND proname NOT IN ('_is_watched')
  ORDER BY signature::text;
 SELECT relname, grantee::regrole, privilege_type FROM member_relation, aclexplode(relacl)
- WHERE relname LIKE '\_%' AND grantee <> relowner
+ WHERE relname LIKE '\_%' AND grantee NOT IN (0, relowner)
  ORDER BY 1, 2, 3;
 
 -- functions that look names up in a path the caller chooses
@@ -69,16 +70,16 @@ SELECT signature, prosrc FROM member_function
  WHERE probin IS NOT NULL AND prosrc !~ '^te_'
  ORDER BY signature::text;
 
--- pure functions, and what the planner may do with them
+-- public functions that change nothing, and what the planner may do with them
 SELECT signature, provolatile, proisstrict AS strict, proparallel FROM member_function
- WHERE provolatile <> 'v'
+ WHERE provolatile <> 'v' AND (proname NOT LIKE '\_%' OR proname = '_is_watched')
  ORDER BY signature::text;
--- a function that changes something may run in no parallel worker
+-- a function that changes something may not run in a parallel worker
 SELECT signature FROM member_function
- WHERE provolatile = 'v' AND proparallel <> 'u' AND proname !~ '^(wait_until_idle|_is_watched)$'
+ WHERE provolatile = 'v' AND proparallel = 's'
  ORDER BY signature::text;
 
--- plain tables, sequences that a dump would forget
+-- what a dump leaves out: inline secrets, by design
 SELECT relkind, relname FROM member_relation
  WHERE relkind IN ('r', 'S')
    AND oid <> ALL (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'trigger_engine')
@@ -90,16 +91,18 @@ SELECT conrelid::regclass, conname FROM pg_constraint
   JOIN pg_attribute a ON a.attrelid = conrelid AND a.attname = 'user_id'
  WHERE contype IN ('p', 'u') AND conkey[1] <> a.attnum
  ORDER BY 1, 2;
--- partitioned parents carry no constraints
+-- partitioned parents carry no keys
 SELECT conrelid::regclass, conname FROM pg_constraint
   JOIN member_relation r ON r.oid = conrelid AND relkind = 'p'
- WHERE contype <> 'n'
+ WHERE contype IN ('p', 'u', 'x', 'f')
  ORDER BY 1, 2;
 
 -- it leaves nothing behind, and comes again in the same session
 DROP VIEW member_relation, member_function, member;
 DROP EXTENSION trigger_engine;
-SELECT count(*) FROM pg_namespace WHERE nspname = 'trigger_engine';
+SELECT count(*) FROM pg_class WHERE relnamespace = 'trigger_engine'::regnamespace;
+SELECT count(*) FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace;
+SELECT count(*) FROM pg_type WHERE typnamespace = 'trigger_engine'::regnamespace;
 SELECT evtname FROM pg_event_trigger;
 CREATE EXTENSION trigger_engine;
 
