@@ -84,7 +84,7 @@ CREATE FUNCTION trigger_engine.in_segment(name text, user_id text) RETURNS boole
 AS 'MODULE_PATHNAME', 'te_in_segment'
 LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION trigger_engine.in_segment(text, text) IS
-'Whether the user is in the segment now: an exact probe of the view for one user, in the caller''s transaction, as the view''s owner. Errors: an unknown segment; TE003 when the view''s SQL fails.';
+'Whether the user is in the segment now: an exact probe of the view for one user, in the caller''s transaction, as the view''s owner. Errors: an unknown segment; TE003 when its view has lost the column user_id; what the view''s SQL throws, with the segment named in the context.';
 
 CREATE FUNCTION trigger_engine.segment_members(name text) RETURNS SETOF text
 AS 'MODULE_PATHNAME', 'te_segment_members'

@@ -343,9 +343,9 @@ BEGIN
 	INSERT INTO trigger_engine._consents AS c (user_id, channel, topic, state, source, at, proof)
 	VALUES (user_id, channel, coalesce(topic, ''), state, source, coalesce(at, trigger_engine.clock()), proof)
 	ON CONFLICT ON CONSTRAINT _consents_pkey DO UPDATE
+	SET state = excluded.state, source = excluded.source, proof = excluded.proof
 	-- at the same instant the stricter one counts
-	SET state = CASE WHEN c.state = 'opted_out' THEN c.state ELSE excluded.state END,
-		source = excluded.source, proof = excluded.proof;
+	WHERE c.state = 'opted_in' OR excluded.state = 'opted_out';
 END
 $$;
 COMMENT ON FUNCTION trigger_engine._set_consent(name, text, text, text, text, text, timestamptz, jsonb) IS 'Behind set_consent().';

@@ -136,7 +136,8 @@ COMMENT ON FUNCTION trigger_engine._gates(text, text, text) IS
 
 CREATE VIEW trigger_engine.decisions AS
 SELECT send_id, trigger_engine._gates(state, gate, reason) AS gates, user_id,
-	(SELECT j.name FROM trigger_engine._journeys j WHERE j.journey_id = s.journey_id) AS journey, step, channel, state,
+	coalesce((SELECT j.name FROM trigger_engine._journeys j WHERE j.journey_id = s.journey_id), 'journey ' || s.journey_id) AS journey,
+	step, channel, state,
 	gate AS stopped_by, reason, decided_at
 FROM trigger_engine._sends s;
 COMMENT ON VIEW trigger_engine.decisions IS
@@ -154,7 +155,7 @@ COMMENT ON VIEW trigger_engine.attempts IS
 'Every hand-over to a provider. outcome: accepted, rejected, unknown for the one that ended its send; throttled, retry, auth, config, ambiguous, not_sent, unknown for those that were tried again.';
 
 CREATE VIEW trigger_engine.enrollments AS
-SELECT r.user_id, j.name AS journey, r.entry_key, r.version,
+SELECT r.user_id, coalesce(j.name, 'journey ' || r.journey_id) AS journey, r.entry_key, r.version,
 	CASE WHEN r.completed_at IS NOT NULL THEN 'completed' WHEN r.exited_at IS NOT NULL THEN 'exited' ELSE 'active' END AS state,
 	r.entered_at, CASE WHEN r.completed_at IS NOT NULL THEN r.completed_at ELSE r.exited_at END AS ended_at,
 	CASE WHEN r.completed_at IS NULL THEN r.exit_reason END AS exit_reason, r.journey_id

@@ -15,7 +15,7 @@
 #define TE_ERRCODE_DEFINITION MAKE_SQLSTATE('T', 'E', '0', '0', '1')
 /* an event is malformed, out of its time bounds or against its schema */
 #define TE_ERRCODE_EVENT MAKE_SQLSTATE('T', 'E', '0', '0', '2')
-/* a segment's SQL failed */
+/* a segment's view has no column user_id any more */
 #define TE_ERRCODE_SEGMENT MAKE_SQLSTATE('T', 'E', '0', '0', '3')
 /* the workers are not there: the library is not preloaded */
 #define TE_ERRCODE_NOT_PRELOADED MAKE_SQLSTATE('T', 'E', '0', '0', '4')

@@ -50,6 +50,10 @@ extern bool te_db_transaction(TeWork work, void *arg, int elevel, ErrorData **fa
 /* The same inside a running transaction, as a subtransaction. */
 extern bool te_db_subtransaction(TeWork work, void *arg, ErrorData **failure);
 
+/* For workers: plans that stay right when the queue grows; analysts' SQL is planned as usual. */
+extern void te_db_prefer_indexes(void);
+extern void te_db_plan_as_usual(void);	/* within a nest level of settings */
+
 /* Prepares and keeps a plan whose names and operators mean those of pg_catalog. */
 extern SPIPlanPtr te_db_prepare(const char *sql, int nargs, const Oid *types);
 

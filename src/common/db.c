@@ -135,6 +135,46 @@ te_db_subtransaction(TeWork work, void *arg, ErrorData **failure)
 	return done;
 }
 
+/* Kinds of plans that suit only the sizes they were made for. */
+static const char *const size_bound_plans[] = {
+	"enable_bitmapscan", "enable_hashjoin", "enable_material", "enable_mergejoin", "enable_seqscan",
+	"enable_sort"
+};
+static bool indexes_preferred = false;
+
+/*
+ * Makes the planner of this process prefer index scans in order: the queue is
+ * small when it is planned for and large when it matters.
+ */
+void
+te_db_prefer_indexes(void)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(size_bound_plans); i++)
+		SetConfigOption(size_bound_plans[i], "off", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_SESSION);
+	indexes_preferred = true;
+}
+
+/*
+ * Takes that back until the caller's nest level of settings ends.
+ */
+void
+te_db_plan_as_usual(void)
+{
+	int			i;
+
+	if (!indexes_preferred)
+		return;
+	for (i = 0; i < lengthof(size_bound_plans); i++)
+		(void) set_config_option(size_bound_plans[i], "on", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("plan_cache_mode", "auto", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
 /*
  * Prepares a statement and keeps its plan for the session. The plan remembers the
  * search_path it was made under, also for replanning: pg_catalog alone. SPI must be

@@ -45,6 +45,8 @@ te_run_as_begin(TeIdentity *saved, Oid role, TeRunMode mode)
 	saved->guc_nest = 0;
 	if (mode != TE_RUN_KEPT_PLANS)
 		saved->guc_nest = te_lock_search_path();
+	if (mode == TE_RUN_RESTRICTED)
+		te_db_plan_as_usual();
 }
 
 /*

@@ -146,6 +146,63 @@ extern void te_transfer_end_early(TeTransfer *transfer, TeOutcome outcome, const
 extern void te_transfer_collect(TeTransfer *transfer, CURLcode code, int64 now_us);
 extern void te_transfer_result(TeTransfer *transfer, TeResult *result);
 
+/* ---- http_pool.c: connections of each provider ---- */
+
+#define TE_POOL_CHAINS 64
+
+/* One set of connections of a pool. */
+typedef struct TeMulti
+{
+	CURLM	   *curl;
+	struct TePool *pool;
+	uint32		slot;			/* in te_pools.multis */
+	bool		touched;		/* may have finished transfers */
+	int			under_way;
+	int64		started;		/* messages, ever */
+	int64		answered;
+	int64		deadline_us;	/* libcurl's timer */
+	int64		used_us;		/* last message in or out */
+	int64		answered_us;	/* last answer */
+	dlist_head	transfers;
+} TeMulti;
+
+/* What belongs to one provider. */
+typedef struct TePool
+{
+	struct TePool *next;		/* in its chain */
+	int			provider_id;
+	TeBucket	bucket;
+	int			in_flight;		/* messages that have not ended */
+	bool		multiplexed;	/* its last answer came by HTTP/2 */
+	bool		many_hosts;		/* has messages to endpoints' own addresses */
+	int			limit;			/* most messages under way */
+	int64		carries;		/* messages that connections live for; 0 = not known */
+	TeMulti    *multi;			/* takes new messages; NULL = none yet */
+} TePool;
+
+typedef struct TePools
+{
+	struct TeMultiplexer *mux;	/* where sockets are watched */
+	TePool	   *chains[TE_POOL_CHAINS]; /* by provider_id */
+	TeMulti   **multis;			/* some NULL */
+	uint32		nmultis;
+} TePools;
+
+extern TePools te_pools;
+
+extern TePool *te_pool_find(const TeProvider *provider);
+extern int	te_pool_limit(const TePool *pool);
+extern void te_pool_set_limits(TeMulti *multi);
+extern void te_pool_learn_life(TeMulti *multi);
+extern void te_pool_start(TeTransfer *transfer);
+extern void te_pool_detach(TeTransfer *transfer);
+extern void te_pool_renew(TePool *pool);
+extern void te_multi_close(TeMulti *multi);
+
+/* ---- http_loop.c ---- */
+
+extern void te_loop_finish(TeTransfer *transfer);
+
 /* ---- outcome.c: what an end means ---- */
 
 extern void te_outcome_decide(const TeTransfer *transfer, TeResult *result);

@@ -25,6 +25,7 @@
 #include "worker/worker.h"
 
 #define BUFFER_SIZE 1000
+#define MAX_KEY_BYTES 512
 
 /* How long after its last message was claimed an enrollment can still be exited. */
 #define IN_FLIGHT_LIMIT (10 * USECS_PER_MINUTE)
@@ -285,6 +286,26 @@ has_free_run(const TeJourney *journey, const TeEvent *event)
 }
 
 /*
+ * A key that fits into an index: a long one is replaced by its digest.
+ */
+static const char *
+fitting_key(const char *key)
+{
+	unsigned char digest[32];
+	StringInfoData hex;
+	int			i;
+
+	if (strlen(key) <= MAX_KEY_BYTES)
+		return key;
+	te_crypto_sha256(key, strlen(key), digest);
+	initStringInfo(&hex);
+	appendStringInfoString(&hex, "sha256/");
+	for (i = 0; i < sizeof(digest); i++)
+		appendStringInfo(&hex, "%02x", digest[i]);
+	return hex.data;
+}
+
+/*
  * Applies the re-entry policy. Returns the entry key, or NULL when the user may
  * not enter now.
  */
@@ -296,22 +317,22 @@ entry_key(const TeJourney *journey, const TeEvent *event)
 	switch (journey->reentry)
 	{
 		case TE_REENTRY_EVENT:
-			return event->source_key;
+			return fitting_key(event->source_key);
 		case TE_REENTRY_ONCE:
 			return take_key(journey, event, "once") ? "once" : NULL;
 		case TE_REENTRY_ONCE_PER_KEY:
 			key = te_journey_path_text(journey->entry_key, event->properties);
 			if (key == NULL)
 				return NULL;
-			key = psprintf("key/%s", key);
+			key = fitting_key(psprintf("key/%s", key));
 			return take_key(journey, event, key) ? key : NULL;
 		case TE_REENTRY_AFTER:
-			return take_key(journey, event, "after") ? event->source_key : NULL;
+			return take_key(journey, event, "after") ? fitting_key(event->source_key) : NULL;
 		case TE_REENTRY_PARALLEL:
 			if (is_buffered(journey->id, event->user_id))
 				te_event_flush();
 			take_key(journey, event, "parallel");
-			return has_free_run(journey, event) ? event->source_key : NULL;
+			return has_free_run(journey, event) ? fitting_key(event->source_key) : NULL;
 	}
 	return NULL;
 }
@@ -422,7 +443,7 @@ te_event_leave(const TeRule *rule, const TeEvent *event)
 	values[2] = rule->versions;
 	values[3] = TimestampTzGetDatum(event->occurred_at);
 	values[4] = TimestampTzGetDatum(now);
-	values[5] = CStringGetTextDatum(rule->kind == TE_RULE_GOAL ? "goal" : "exit");
+	values[5] = CStringGetTextDatum("exit");	/* the gate, for goals too */
 	values[6] = CStringGetTextDatum(psprintf("%s: event \"%s\" (%s)",
 											 rule->kind == TE_RULE_GOAL ? "goal" : "exit",
 											 event->name, event->source_key));

@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "common/common.h"
@@ -35,24 +34,6 @@ te_queue_batch(MemoryContext parent)
 	return batch;
 }
 
-/*
- * Makes the planner of this process prefer index scans: the queue is small when
- * it is planned for and large when it matters. Analysts' SQL is run without this.
- */
-void
-te_queue_prefer_indexes(void)
-{
-	SetConfigOption("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("enable_hashjoin", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("enable_mergejoin", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("enable_material", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_SESSION);
-}
-
-/*
- * A column as text in the current context; NULL for null.
- */
 static char *
 text_column(HeapTuple row, TupleDesc desc, int number)
 {

@@ -41,7 +41,6 @@ extern int	te_queue_claim(TeBatch *batch, int lane, int shard, int nshards, TeCu
 						   TimestampTz now, int limit);
 extern void te_queue_survey(TeCursor *cursors);
 extern TimestampTz te_queue_next_due(int lane, TimestampTz after);
-extern void te_queue_prefer_indexes(void);
 
 /* decision.c, settle.c */
 extern void te_queue_record_decisions(TeBatch *batch, int shard, TimestampTz now);

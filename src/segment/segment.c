@@ -34,8 +34,10 @@ typedef struct Segment
 {
 	char		name[NAMEDATALEN * 2];	/* hash key */
 	Oid			view;
-	Oid			key_type;
+	Oid			key_type;		/* what user ids are converted to */
+	bool		as_text;		/* the column's type is another: compare its text */
 	SPIPlanPtr	probe;
+	char	   *probed_name;	/* of the view, in the probe */
 } Segment;
 
 static HTAB *segments = NULL;
@@ -78,8 +80,12 @@ forget_stale(void)
 	{
 		hash_seq_init(&status, segments);
 		while ((segment = hash_seq_search(&status)) != NULL)
+		{
 			if (segment->probe)
 				SPI_freeplan(segment->probe);
+			if (segment->probed_name)
+				pfree(segment->probed_name);
+		}
 		hash_destroy(segments);
 		segments = NULL;
 	}
@@ -89,6 +95,23 @@ forget_stale(void)
 	control.hcxt = TopMemoryContext;
 	segments = hash_create("trigger_engine segments", 32, &control,
 						   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+/*
+ * The type that user ids are compared in: the column's own where any id can be
+ * told apart from its values, so that its index serves; text for all others.
+ */
+static Oid
+key_type(Oid column_type)
+{
+	Oid			type = getBaseType(column_type);
+	char		category;
+	bool		preferred;
+
+	if (type == INT2OID || type == INT4OID || type == INT8OID || type == UUIDOID)
+		return type;
+	get_type_category_preferred(type, &category, &preferred);
+	return category == TYPCATEGORY_STRING ? type : TEXTOID;
 }
 
 /*
@@ -133,8 +156,10 @@ find_segment(const char *name)
 				 errmsg("the view of segment \"%s\" has no column \"user_id\"", name)));
 	segment = hash_search(segments, name, HASH_ENTER, &found);
 	segment->view = view;
-	segment->key_type = get_atttype(view, column);
+	segment->key_type = key_type(get_atttype(view, column));
+	segment->as_text = segment->key_type == TEXTOID && getBaseType(get_atttype(view, column)) != TEXTOID;
 	segment->probe = NULL;
+	segment->probed_name = NULL;
 	return segment;
 }
 
@@ -156,33 +181,52 @@ typedef struct ProbeArgs
 } ProbeArgs;
 
 /*
+ * True for the decimal form of a number within the bounds, as the server writes it.
+ */
+static bool
+is_number(const char *text, int64 least, int64 most)
+{
+	const char *digits = text + (*text == '-');
+	char	   *end;
+	int64		value;
+
+	if (*digits < '0' || *digits > '9' || (*digits == '0' && strcmp(text, "0") != 0))
+		return false;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	return errno == 0 && *end == '\0' && value >= least && value <= most;
+}
+
+/*
+ * True for the form 8-4-4-4-12 of a UUID, in either case.
+ */
+static bool
+is_uuid(const char *text)
+{
+	int			i;
+
+	for (i = 0; text[i] != '\0' && i < 36; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-' : !isxdigit((unsigned char) text[i]))
+			return false;
+	return i == 36 && text[i] == '\0';
+}
+
+/*
  * Converts a user id to the type of the view's column; false when it cannot be
  * one of its values.
  */
 static bool
 convert_key(Oid type, const char *user_id, Datum *key)
 {
-	const char *c;
 	Oid			input,
 				io_param;
 
-	switch (type)
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-			for (c = user_id + (*user_id == '-'); *c >= '0' && *c <= '9'; c++)
-				 /* digits only */ ;
-			if (*c != '\0' || c == user_id || strlen(user_id) > (type == INT8OID ? 18 : type == INT4OID ? 9 : 4))
-				return false;
-			break;
-		case UUIDOID:
-			if (strspn(user_id, "0123456789abcdefABCDEF-") != strlen(user_id) || strlen(user_id) != 36)
-				return false;
-			break;
-		default:
-			break;
-	}
+	if ((type == INT2OID && !is_number(user_id, PG_INT16_MIN, PG_INT16_MAX)) ||
+		(type == INT4OID && !is_number(user_id, PG_INT32_MIN, PG_INT32_MAX)) ||
+		(type == INT8OID && !is_number(user_id, PG_INT64_MIN, PG_INT64_MAX)) ||
+		(type == NAMEOID && strlen(user_id) >= NAMEDATALEN) ||
+		(type == UUIDOID && !is_uuid(user_id)))
+		return false;
 	getTypeInputInfo(type, &input, &io_param);
 	*key = OidInputFunctionCall(input, pstrdup(user_id), io_param, -1);
 	return true;
@@ -197,14 +241,25 @@ run_probe(void *arg)
 	ProbeArgs  *probe = arg;
 	Segment    *segment = probe->segment;
 
+	char	   *view = view_name(segment);
+
+	/* a plan follows its view by name, and we by its identity */
+	if (segment->probe != NULL && strcmp(segment->probed_name, view) != 0)
+	{
+		SPI_freeplan(segment->probe);
+		segment->probe = NULL;
+	}
 	if (segment->probe == NULL)
 	{
-		char	   *sql = psprintf("SELECT 1 FROM %s WHERE user_id OPERATOR(pg_catalog.=) $1",
-								   view_name(segment));
+		char	   *sql = psprintf("SELECT 1 FROM %s WHERE user_id%s OPERATOR(pg_catalog.=) $1",
+								   view, segment->as_text ? "::pg_catalog.text" : "");
 		SPIPlanPtr	plan = SPI_prepare(sql, 1, &segment->key_type);
 
 		if (plan == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		if (segment->probed_name)
+			pfree(segment->probed_name);
+		segment->probed_name = MemoryContextStrdup(TopMemoryContext, view);
 		SPI_keepplan(plan);
 		segment->probe = plan;
 	}

@@ -221,6 +221,10 @@ claim_work(void *arg)
 			(void) te_decide(claim->batch->items, claim->batch->count, loop.providers, claim->now);
 		}
 		te_queue_record_decisions(claim->batch, loop.shard, claim->now);
+
+		/* a batch that a crash could take back would go out again as another one */
+		if (claim->batch->unsettled > 0)
+			ForceSyncCommit();
 	}
 }
 
@@ -657,7 +661,7 @@ start(Datum arg)
 	for (i = 0; i < TE_LANES; i++)
 		loop.cursors[i].due_at = loop.cursors[i].next_due = DT_NOEND;
 	loop.verdict = TE_IDLE;
-	te_queue_prefer_indexes();
+	te_db_prefer_indexes();
 	te_journey_register_callbacks();
 	te_delivery_start();
 	loop.wait_event = te_wait_event("TriggerEngineMain");
