@@ -237,8 +237,9 @@ BEGIN
 		INSERT INTO trigger_engine._enrollments AS r (user_id, journey_id, entry_key, version, entered_at, exited_at, exit_reason)
 		SELECT DISTINCT ON (g.user_id, g.journey_id, g.entry_key) g.user_id, g.journey_id, g.entry_key, g.version, g.event_at,
 			trigger_engine.clock(), why FROM gone g ORDER BY g.user_id, g.journey_id, g.entry_key
-		ON CONFLICT ON CONSTRAINT _enrollments_pkey DO UPDATE SET exited_at = excluded.exited_at, exit_reason = excluded.exit_reason
-		WHERE r.completed_at IS NULL AND r.exited_at IS NULL
+		-- a run whose last message was waiting to be tried again did not complete
+		ON CONFLICT ON CONSTRAINT _enrollments_pkey DO UPDATE
+		SET completed_at = NULL, exited_at = excluded.exited_at, exit_reason = excluded.exit_reason WHERE r.exited_at IS NULL
 	), send AS (
 		INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step, channel, state, gate,
 			reason, due_at, event_id, event_at, decided_at, finished_at, attempts)

@@ -46,7 +46,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION trigger_engine._level_objects(text) IS 'The grants that make up a level of access.';
 
-CREATE FUNCTION trigger_engine.grant_usage(role regrole, level text) RETURNS void
+CREATE FUNCTION trigger_engine._change_usage(role regrole, level text, statement text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -58,11 +58,21 @@ BEGIN
 		RAISE EXCEPTION 'unknown level "%"', level USING ERRCODE = 'invalid_parameter_value',
 			HINT = 'Levels are reader, app, analyst and admin.';
 	END IF;
-	EXECUTE format('GRANT USAGE ON SCHEMA trigger_engine TO %s', role);
 	FOR g IN SELECT * FROM trigger_engine._level_objects(level)
 	LOOP
-		EXECUTE format('GRANT %s ON %s TO %s', g.privilege, g.object, role);
+		EXECUTE format(statement, g.privilege, g.object, role);
 	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._change_usage(regrole, text, text) IS 'Behind grant_usage() and revoke_usage().';
+
+CREATE FUNCTION trigger_engine.grant_usage(role regrole, level text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM trigger_engine._change_usage(role, level, 'GRANT %s ON %s TO %s');
+	EXECUTE format('GRANT USAGE ON SCHEMA trigger_engine TO %s', role);
 END
 $$;
 COMMENT ON FUNCTION trigger_engine.grant_usage(regrole, text) IS
@@ -72,21 +82,11 @@ CREATE FUNCTION trigger_engine.revoke_usage(role regrole, level text) RETURNS vo
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
-DECLARE
-	g record;
 BEGIN
-	IF level IS NULL OR level NOT IN ('reader', 'app', 'analyst', 'admin') THEN
-		RAISE EXCEPTION 'unknown level "%"', level USING ERRCODE = 'invalid_parameter_value',
-			HINT = 'Levels are reader, app, analyst and admin.';
-	END IF;
-	FOR g IN SELECT * FROM trigger_engine._level_objects(level)
-	LOOP
-		EXECUTE format('REVOKE %s ON %s FROM %s', g.privilege, g.object, role);
-	END LOOP;
+	PERFORM trigger_engine._change_usage(role, level, 'REVOKE %s ON %s FROM %s');
 END
 $$;
 COMMENT ON FUNCTION trigger_engine.revoke_usage(regrole, text) IS 'Takes what grant_usage() gave for a level.';
 
 REVOKE ALL ON FUNCTION trigger_engine.grant_usage(regrole, text), trigger_engine.revoke_usage(regrole, text),
-	trigger_engine._level_objects(text) FROM PUBLIC;
+	trigger_engine._change_usage(regrole, text, text), trigger_engine._level_objects(text) FROM PUBLIC;

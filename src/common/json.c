@@ -253,7 +253,7 @@ te_json_check_keys(Jsonb *object, const char *what, const char *const *allowed)
 				 errmsg("unknown key \"%s\" in %s", key, what),
 				 nearest ? errdetail("The known keys are %s.", all.data) : 0,
 				 nearest ? errhint("Perhaps you meant \"%s\".", nearest)
-				 : errhint("The known keys are %s.", all.data)));
+				 : allowed[0] ? errhint("The known keys are %s.", all.data) : errhint("It takes no keys.")));
 	}
 }
 

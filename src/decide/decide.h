@@ -70,6 +70,7 @@ typedef struct TeItem
 	char	   *journey_name;
 	char	   *topic;
 	bool		transactional;
+	TimestampTz expires_at;		/* by the journey's ttl; DT_NOEND = never */
 	char	   *provider_name;
 	int			provider_id;
 	bool		idempotent;
@@ -115,6 +116,7 @@ typedef struct TeItem
 } TeItem;
 
 extern const char *te_gate_name(TeGate gate);
+extern char *te_gate_expiry_reason(const TeItem *item);
 
 /* gates.c: decides all items of a claim. In a transaction with SPI connected. */
 extern bool te_decide(TeItem **items, int count, List *providers, TimestampTz now);

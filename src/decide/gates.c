@@ -15,6 +15,8 @@
 /* A held message is looked at again after this, doubled each time up to the most. */
 #define FIRST_HOLD (10 * USECS_PER_SEC)
 #define LONGEST_HOLD USECS_PER_HOUR
+/* Of one segment in one claim, until its other users are not asked for any more. */
+#define MOST_SEGMENT_FAILURES 10
 
 /*
  * Stops an item at a gate.
@@ -79,15 +81,8 @@ gate_exit(TeItem *item, TimestampTz now)
 static void
 gate_expiry(TeItem *item, TimestampTz now)
 {
-	TimestampTz last;
-
-	if (!item->journey->has_ttl)
-		return;
-	last = te_clock_add(item->first_due_at, &item->journey->ttl);
-	if (now > last)
-		stop(item, TE_EXPIRE, TE_GATE_EXPIRY,
-			 psprintf("due at %s, too late by more than the journey's ttl",
-					  timestamptz_to_str(item->first_due_at)));
+	if (now > item->expires_at)
+		stop(item, TE_EXPIRE, TE_GATE_EXPIRY, te_gate_expiry_reason(item));
 }
 
 /*
@@ -190,6 +185,16 @@ te_gate_name(TeGate gate)
 }
 
 /*
+ * Why an item that comes after its ttl is not sent; palloc'ed.
+ */
+char *
+te_gate_expiry_reason(const TeItem *item)
+{
+	return psprintf("due at %s, too late by more than the journey's ttl",
+					timestamptz_to_str(item->first_due_at));
+}
+
+/*
  * Finds the provider of a send step: the named one, or the channel's first that
  * is active. Notes why it cannot be used.
  */
@@ -239,8 +244,11 @@ resolve(TeItem *item, List *providers)
 	item->is_first = item->attempt == 0 && item->holds == 0 && item->crashes == 0 &&
 		item->send_id == 0 && journey && item->step_index == journey->first_step;
 	item->gate = TE_GATE_NONE;
+	item->expires_at = DT_NOEND;
 	if (journey)
 	{
+		if (journey->has_ttl)
+			item->expires_at = te_clock_add(item->first_due_at, &journey->ttl);
 		item->journey_name = pstrdup(journey->name);
 		item->topic = journey->topic ? pstrdup(journey->topic) : NULL;
 		item->transactional = journey->transactional;
@@ -262,6 +270,16 @@ typedef struct SegmentWork
 } SegmentWork;
 
 /*
+ * True when the item is a message to members of the segment.
+ */
+static bool
+asks_for(const TeItem *item, const char *segment)
+{
+	return item->is_send && item->journey && item->journey->segment &&
+		strcmp(item->journey->segment, segment) == 0;
+}
+
+/*
  * Probes the users of one segment.
  */
 static void
@@ -271,12 +289,36 @@ probe_segment(void *arg)
 	int			i;
 
 	for (i = 0; i < work->count; i++)
-	{
-		TeItem	   *item = work->items[i];
+		if (asks_for(work->items[i], work->segment))
+			work->items[i]->in_segment = te_segment_probe(work->segment, work->items[i]->user_id);
+}
 
-		if (item->is_send && item->journey && item->journey->segment &&
-			strcmp(item->journey->segment, work->segment) == 0)
-			item->in_segment = te_segment_probe(work->segment, item->user_id);
+/*
+ * Probes the users of one segment that has failed one by one, so that it holds the
+ * messages of those only whom it fails for. After some failures it is taken to fail
+ * for all.
+ */
+static void
+probe_apart(SegmentWork *work, const char *message)
+{
+	int			failures = 0;
+	int			i;
+
+	for (i = 0; i < work->count; i++)
+	{
+		SegmentWork one = {work->items + i, 1, work->segment};
+		ErrorData  *failure;
+
+		if (!asks_for(work->items[i], work->segment))
+			continue;
+		if (failures < MOST_SEGMENT_FAILURES)
+		{
+			if (te_db_subtransaction(probe_segment, &one, &failure))
+				continue;
+			message = failure->message;
+			failures++;
+		}
+		work->items[i]->segment_error = psprintf("segment \"%s\" failed: %s", work->segment, message);
 	}
 }
 
@@ -288,8 +330,7 @@ static void
 load_segments(TeItem **items, int count)
 {
 	List	   *done = NIL;
-	int			i,
-				k;
+	int			i;
 
 	for (i = 0; i < count; i++)
 	{
@@ -306,12 +347,8 @@ load_segments(TeItem **items, int count)
 		if (cell != NULL)
 			continue;
 		done = lappend(done, unconstify(char *, work.segment));
-		if (te_db_subtransaction(probe_segment, &work, &failure))
-			continue;
-		for (k = i; k < count; k++)
-			if (items[k]->is_send && items[k]->journey && items[k]->journey->segment &&
-				strcmp(items[k]->journey->segment, work.segment) == 0)
-				items[k]->segment_error = psprintf("segment \"%s\" failed: %s", work.segment, failure->message);
+		if (!te_db_subtransaction(probe_segment, &work, &failure))
+			probe_apart(&work, failure->message);
 	}
 }
 

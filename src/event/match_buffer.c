@@ -4,9 +4,11 @@
  *
  * Entries are collected over a statement and written by one INSERT from arrays;
  * exits are carried out at once, after writing what they may concern. Entries are
- * tagged with their subtransaction and dropped when it is rolled back. Where no
- * statement trigger writes them (an insert straight into a partition, logical
- * replication) they are written just before the transaction commits.
+ * tagged with their subtransaction and dropped when it is rolled back; those that
+ * were written in a deeper one are kept until it is over, as its rollback takes the
+ * written row away. Where no statement trigger writes them (an insert straight into
+ * a partition, logical replication) they are written just before the transaction
+ * commits.
  *
  * All functions but the callbacks may throw and need SPI connected, acting as the
  * extension's owner.
@@ -48,8 +50,18 @@ static const Oid column_types[NCOLUMNS] = {
 
 static MemoryContext context = NULL;
 static TeRows rows;
-static SubTransactionId subtransaction[BUFFER_SIZE];
 static bool callbacks_registered = false;
+
+/* Of each entry: the subtransactions in which it was found and written, 0 = not yet. */
+typedef struct Origin
+{
+	SubTransactionId found;
+	SubTransactionId written;
+} Origin;
+
+static Origin *origins = NULL;
+static int	origins_size = 0;
+static int	unwritten = 0;
 
 /*
  * Forgets everything. Does not throw.
@@ -58,8 +70,40 @@ static void
 clear(void)
 {
 	memset(&rows, 0, sizeof(rows));
+	origins = NULL;
+	origins_size = unwritten = 0;
 	if (context)
 		MemoryContextReset(context);
+}
+
+/*
+ * Moves an entry to a lower place. Does not throw.
+ */
+static void
+move_entry(int to, int from)
+{
+	int			k;
+
+	if (to == from)
+		return;
+	for (k = 0; k < NCOLUMNS; k++)
+	{
+		rows.values[k][to] = rows.values[k][from];
+		rows.nulls[k][to] = rows.nulls[k][from];
+	}
+	origins[to] = origins[from];
+}
+
+/*
+ * Ends a pass that kept that many entries, with that many unwritten. Does not throw.
+ */
+static void
+keep(int kept, int kept_unwritten)
+{
+	if (kept == 0)
+		clear();
+	rows.count = kept;
+	unwritten = kept_unwritten;
 }
 
 /*
@@ -102,30 +146,30 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 /*
- * At the rollback of a subtransaction: drops what it and its children found.
- * Their numbers are not below its own, those of others that still live are.
+ * At the rollback of a subtransaction: drops what it and its children found, and
+ * takes back that they wrote anything. Their numbers are not below its own, those
+ * of others that still live are.
  */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	int			i,
-				k,
-				kept = 0;
+				kept = 0,
+				kept_unwritten = 0;
 
-	if (event != SUBXACT_EVENT_ABORT_SUB)
+	if (event != SUBXACT_EVENT_ABORT_SUB || rows.count == 0)
 		return;
 	for (i = 0; i < rows.count; i++)
 	{
-		if (subtransaction[i] >= mine)
+		if (origins[i].found >= mine)
 			continue;
-		for (k = 0; k < NCOLUMNS && kept != i; k++)
-		{
-			rows.values[k][kept] = rows.values[k][i];
-			rows.nulls[k][kept] = rows.nulls[k][i];
-		}
-		subtransaction[kept++] = subtransaction[i];
+		if (origins[i].written >= mine)
+			origins[i].written = InvalidSubTransactionId;
+		if (origins[i].written == InvalidSubTransactionId)
+			kept_unwritten++;
+		move_entry(kept++, i);
 	}
-	rows.count = kept;
+	keep(kept, kept_unwritten);
 }
 
 /*
@@ -142,7 +186,7 @@ te_event_register_callbacks(void)
 }
 
 /*
- * Rows that wait to be flushed. Never throws.
+ * Rows that wait to be flushed, or may have to be flushed again. Never throws.
  */
 int
 te_event_buffered(void)
@@ -154,7 +198,7 @@ te_event_buffered(void)
  * Writes one entry without arrays.
  */
 static void
-flush_one(void)
+flush_one(TeRows *entries)
 {
 	static SPIPlanPtr plan = NULL;
 	Datum		values[NCOLUMNS];
@@ -163,24 +207,75 @@ flush_one(void)
 
 	for (k = 0; k < NCOLUMNS; k++)
 	{
-		values[k] = rows.values[k][0];
-		nulls[k] = rows.nulls[k][0] ? 'n' : ' ';
+		values[k] = entries->values[k][0];
+		nulls[k] = entries->nulls[k][0] ? 'n' : ' ';
 	}
 	te_db_execute(&plan, INSERT_DUE "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)" ON_CONFLICT,
 				  NCOLUMNS, column_types, values, nulls, false, 0);
 }
 
 /*
- * Writes all entries by one statement.
+ * Writes entries by one statement.
  */
 static void
-flush_many(void)
+flush_many(TeRows *entries)
 {
 	static SPIPlanPtr plan = NULL;
 
-	te_rows_execute(&rows, &plan,
+	te_rows_execute(entries, &plan,
 					INSERT_DUE "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 					ON_CONFLICT, 0, NULL, NULL);
+}
+
+/*
+ * The entries that are not written yet, as rows in the current memory context that
+ * point into the buffer.
+ */
+static void
+collect_unwritten(TeRows *entries)
+{
+	int			i,
+				k;
+
+	te_rows_init(entries, NCOLUMNS, column_types);
+	for (i = 0; i < rows.count; i++)
+	{
+		Datum		values[NCOLUMNS];
+		bool		nulls[NCOLUMNS];
+
+		if (origins[i].written != InvalidSubTransactionId)
+			continue;
+		for (k = 0; k < NCOLUMNS; k++)
+		{
+			values[k] = rows.values[k][i];
+			nulls[k] = rows.nulls[k][i];
+		}
+		te_rows_add(entries, values, nulls);
+	}
+}
+
+/*
+ * After writing: forgets the entries whose row lives and dies with them. One that
+ * was found outside the current subtransaction outlives its rollback and would
+ * have to be written again. What was written in a deeper one that is over belongs
+ * to the current one now.
+ */
+static void
+forget_written(void)
+{
+	SubTransactionId current = GetCurrentSubTransactionId();
+	int			i,
+				kept = 0;
+
+	for (i = 0; i < rows.count; i++)
+	{
+		if (origins[i].found >= current)
+			continue;
+		if (origins[i].written == InvalidSubTransactionId || origins[i].written > current)
+			origins[i].written = current;
+		move_entry(kept++, i);
+	}
+	keep(kept, 0);
 }
 
 /*
@@ -189,18 +284,23 @@ flush_many(void)
 void
 te_event_flush(void)
 {
+	TeRows		some;
+	TeRows	   *entries = &rows;
 	int			i;
 
-	if (rows.count == 0)
-		return;
-	for (i = 0; i < rows.count; i++)
-		te_wake_at_commit(DatumGetInt16(rows.values[COLUMN_LANE][i]),
-						  DatumGetTimestampTz(rows.values[COLUMN_DUE_AT][i]));
-	if (rows.count == 1)
-		flush_one();
-	else
-		flush_many();
-	clear();
+	if (unwritten > 0)
+	{
+		if (unwritten < rows.count)
+			collect_unwritten(entries = &some);
+		for (i = 0; i < entries->count; i++)
+			te_wake_at_commit(DatumGetInt16(entries->values[COLUMN_LANE][i]),
+							  DatumGetTimestampTz(entries->values[COLUMN_DUE_AT][i]));
+		if (entries->count == 1)
+			flush_one(entries);
+		else
+			flush_many(entries);
+	}
+	forget_written();
 }
 
 /*
@@ -216,7 +316,8 @@ is_buffered(int64 journey_id, const char *user_id)
 	{
 		text	   *user;
 
-		if (DatumGetInt64(rows.values[COLUMN_JOURNEY][i]) != journey_id)
+		if (origins[i].written != InvalidSubTransactionId ||
+			DatumGetInt64(rows.values[COLUMN_JOURNEY][i]) != journey_id)
 			continue;
 		user = DatumGetTextPP(rows.values[COLUMN_USER][i]);
 		if (VARSIZE_ANY_EXHDR(user) == len && memcmp(VARDATA_ANY(user), user_id, len) == 0)
@@ -352,7 +453,7 @@ te_event_enter(const TeJourney *journey, const TeEvent *event)
 
 	if (key == NULL)
 		return;
-	if (rows.count == BUFFER_SIZE)
+	if (unwritten == BUFFER_SIZE)
 		te_event_flush();
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "trigger_engine matches",
@@ -375,8 +476,17 @@ te_event_enter(const TeJourney *journey, const TeEvent *event)
 	nulls[COLUMN_CONTEXT] = !event->tracked;
 	values[COLUMN_CONTEXT] = event->tracked
 		? PointerGetDatum(PG_DETOAST_DATUM_COPY(JsonbPGetDatum(event->properties))) : (Datum) 0;
-	subtransaction[rows.count] = GetCurrentSubTransactionId();
+	if (rows.count == origins_size)
+	{
+		int			size = Max(origins_size * 2, 16);
+
+		origins = origins ? repalloc(origins, sizeof(Origin) * size) : palloc(sizeof(Origin) * size);
+		origins_size = size;
+	}
+	origins[rows.count].found = GetCurrentSubTransactionId();
+	origins[rows.count].written = InvalidSubTransactionId;
 	te_rows_add(&rows, values, nulls);
+	unwritten++;
 	MemoryContextSwitchTo(old);
 }
 
@@ -392,11 +502,13 @@ cancel_due(Datum *values, const Oid *types)
 	te_db_execute(&plan,
 				  "WITH gone AS (DELETE FROM trigger_engine._due WHERE user_id = $1 AND journey_id = $2"
 				  " AND version = ANY ($3) AND event_at <= $4 RETURNING *),"
-				  " run AS (INSERT INTO trigger_engine._enrollments (user_id, journey_id, entry_key,"
+				  " run AS (INSERT INTO trigger_engine._enrollments AS r (user_id, journey_id, entry_key,"
 				  " version, entered_at, exited_at, exit_reason)"
 				  " SELECT DISTINCT ON (entry_key) user_id, journey_id, entry_key, version, event_at, $5, $7 FROM gone"
 				  " ORDER BY entry_key"
-				  " ON CONFLICT (user_id, journey_id, entry_key) DO NOTHING)"
+	/* a run whose last message was waiting to be tried again did not complete */
+				  " ON CONFLICT (user_id, journey_id, entry_key) DO UPDATE SET completed_at = NULL,"
+				  " exited_at = excluded.exited_at, exit_reason = excluded.exit_reason WHERE r.exited_at IS NULL)"
 				  " INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step,"
 				  " channel, state, gate, reason, due_at, event_id, event_at, decided_at, finished_at, attempts)"
 				  " SELECT coalesce(g.send_id, pg_catalog.nextval('trigger_engine._send_id_seq')), g.user_id,"

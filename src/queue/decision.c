@@ -71,9 +71,7 @@ begin_runs(TeBatch *batch, TimestampTz now)
 
 		if (item->has_run || item->verdict == TE_HOLD)
 			continue;
-		values[0] = CStringGetTextDatum(item->user_id);
-		values[1] = Int64GetDatum(item->journey_id);
-		values[2] = CStringGetTextDatum(item->entry_key);
+		te_queue_set_run(values, item);
 		values[3] = Int32GetDatum(item->version);
 		values[4] = TimestampTzGetDatum(item->event_at);
 		values[5] = TimestampTzGetDatum(now);
@@ -116,9 +114,7 @@ end_runs(TeBatch *batch, TimestampTz now)
 		if (!item->has_run || item->verdict == TE_HOLD || item->gate == TE_GATE_ENTRY ||
 			next_step(item, now, &step, &due))
 			continue;
-		values[0] = CStringGetTextDatum(item->user_id);
-		values[1] = Int64GetDatum(item->journey_id);
-		values[2] = CStringGetTextDatum(item->entry_key);
+		te_queue_set_run(values, item);
 		te_queue_set_text(values, nulls, 3, item->verdict == TE_CANCEL ? item->reason
 				 : item->step && item->step->kind == TE_STEP_EXIT ? item->step->reason : NULL);
 		te_rows_add(&rows, values, nulls);
@@ -191,9 +187,7 @@ take_send_keys(TeBatch *batch)
 		if (!item->is_send || item->send_id != 0 || item->verdict == TE_DISCARD)
 			continue;
 		item->send_id = nextval_internal(ids, false);
-		values[0] = CStringGetTextDatum(item->user_id);
-		values[1] = Int64GetDatum(item->journey_id);
-		values[2] = CStringGetTextDatum(item->entry_key);
+		te_queue_set_run(values, item);
 		values[3] = CStringGetTextDatum(item->step_id);
 		values[4] = CStringGetTextDatum(item->channel);
 		values[5] = Int64GetDatum(item->send_id);
@@ -301,9 +295,7 @@ insert_batch(TeBatch *batch, int shard, TimestampTz now)
 		if (item->verdict != TE_PASS || item->state != NULL)
 			continue;
 		item->attempt++;
-		values[0] = CStringGetTextDatum(item->user_id);
-		values[1] = Int64GetDatum(item->journey_id);
-		values[2] = CStringGetTextDatum(item->entry_key);
+		te_queue_set_run(values, item);
 		values[3] = CStringGetTextDatum(item->step_id);
 		values[4] = CStringGetTextDatum(item->channel);
 		values[5] = Int64GetDatum(item->send_id);

@@ -7,6 +7,7 @@
 #include "common/common.h"
 #include "queue/queue.h"
 
+extern void te_queue_set_run(Datum *values, const TeItem *item);
 extern void te_queue_set_text(Datum *values, bool *nulls, int i, const char *text);
 
 extern void te_queue_init_due(TeRows *rows);

@@ -30,9 +30,7 @@ te_queue_recheck(TeItem **items, int count, TimestampTz now)
 	{
 		Datum		values[lengthof(types)];
 
-		values[0] = CStringGetTextDatum(items[i]->user_id);
-		values[1] = Int64GetDatum(items[i]->journey_id);
-		values[2] = CStringGetTextDatum(items[i]->entry_key);
+		te_queue_set_run(values, items[i]);
 		te_rows_add(&rows, values, NULL);
 	}
 	te_rows_execute(&rows, &plan,
@@ -64,6 +62,14 @@ te_queue_recheck(TeItem **items, int count, TimestampTz now)
 			item->gate = TE_GATE_CONSENT;
 			item->reason = item->opted_out;
 		}
+		else if (item->state == NULL && now > item->expires_at)
+		{
+			item->state = "expired";
+			item->gate = TE_GATE_EXPIRY;
+			item->reason = te_gate_expiry_reason(item);
+		}
+		if (item->state != NULL)
+			item->attempt--;	/* it was counted before, for the case of a crash */
 	}
 }
 
@@ -126,9 +132,7 @@ reopen_exited(TeItem **items, int count)
 
 		if (items[i]->gate != TE_GATE_EXIT)
 			continue;
-		values[0] = CStringGetTextDatum(items[i]->user_id);
-		values[1] = Int64GetDatum(items[i]->journey_id);
-		values[2] = CStringGetTextDatum(items[i]->entry_key);
+		te_queue_set_run(values, items[i]);
 		te_rows_add(&rows, values, NULL);
 	}
 	if (rows.count > 0)

@@ -12,6 +12,17 @@
 #include "queue/record_internal.h"
 
 /*
+ * Puts user, journey and entry key into the first three columns of a row.
+ */
+void
+te_queue_set_run(Datum *values, const TeItem *item)
+{
+	values[0] = CStringGetTextDatum(item->user_id);
+	values[1] = Int64GetDatum(item->journey_id);
+	values[2] = CStringGetTextDatum(item->entry_key);
+}
+
+/*
  * Adds text or null to a row.
  */
 void
@@ -43,9 +54,7 @@ te_queue_add_due(TeRows *rows, const TeItem *item, const char *step, int lane, T
 	Datum		values[lengthof(due_types)];
 	bool		nulls[lengthof(due_types)] = {0};
 
-	values[0] = CStringGetTextDatum(item->user_id);
-	values[1] = Int64GetDatum(item->journey_id);
-	values[2] = CStringGetTextDatum(item->entry_key);
+	te_queue_set_run(values, item);
 	values[3] = CStringGetTextDatum(step);
 	values[4] = Int16GetDatum(lane);
 	values[5] = TimestampTzGetDatum(due);

@@ -47,15 +47,15 @@ static uint64 segments_generation = 0;
  * Owner of a view at this moment; throws when the view is gone.
  */
 static Oid
-view_owner(const Segment *segment)
+view_owner(const char *segment, Oid view)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(segment->view));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_UNDEFINED),
-				 errmsg("the view of segment \"%s\" does not exist", segment->name),
+				 errmsg("the view of segment \"%s\" does not exist", segment),
 				 errhint("Register another view with trigger_engine.create_segment(..., or_replace => true).")));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
@@ -149,6 +149,7 @@ find_segment(const char *name)
 				 errmsg("segment \"%s\" does not exist", name),
 				 errhint("See the view trigger_engine.segments.")));
 	view = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	(void) view_owner(name, view);	/* throws when it is gone */
 	column = get_attnum(view, "user_id");
 	if (column == InvalidAttrNumber)
 		ereport(ERROR,
@@ -294,7 +295,7 @@ te_segment_probe(const char *name, const char *user_id)
 	error_context_stack = &callback;
 	if (convert_key(probe.segment->key_type, user_id, &probe.key))
 	{
-		te_run_as_begin(&saved, view_owner(probe.segment), TE_RUN_RESTRICTED);
+		te_run_as_begin(&saved, view_owner(probe.segment->name, probe.segment->view), TE_RUN_RESTRICTED);
 		run_probe(&probe);
 		te_run_as_end(&saved);
 	}
@@ -349,7 +350,7 @@ te_segment_members(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	segment = find_segment(name);
-	te_run_as_begin(&saved, view_owner(segment), TE_RUN_RESTRICTED);
+	te_run_as_begin(&saved, view_owner(segment->name, segment->view), TE_RUN_RESTRICTED);
 	plan = SPI_prepare(psprintf("SELECT DISTINCT user_id::text FROM %s WHERE user_id IS NOT NULL",
 								view_name(segment)), 0, NULL);
 	if (plan == NULL)

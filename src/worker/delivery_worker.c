@@ -686,6 +686,7 @@ turn(void)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 		te_delivery_reload();
+		te_journey_distrust();	/* secrets in files are read again with the providers */
 		loop.next_check = loop.next_survey = 0;
 	}
 	te_delivery_drive(DRIVE_BUDGET_US);

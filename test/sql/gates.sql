@@ -85,6 +85,15 @@ SELECT journey, due, overdue, held FROM queue_status;
 UPDATE rate SET r = 1;
 CALL drain('10 s');
 SELECT user_id, journey, state, reason FROM sends WHERE user_id IN ('f1', 'f2') AND journey = 'failing' ORDER BY 2, 1;
+-- and only of those whom it fails for
+CREATE VIEW test.adults AS SELECT user_id FROM trigger_engine.users WHERE (attributes ->> 'age')::integer >= 18;
+INSERT INTO users (user_id, attributes) VALUES ('a1', '{"age": 20}'), ('a2', '{"age": "twenty"}'), ('a3', '{"age": 7}'), ('a4', '{"age": 30}');
+SELECT create_segment('adults', 'test.adults');
+SELECT create_journey('adults', '{"kind": "event", "name": "a"}', '[{"id": "s", "send": "hello"}]', segment => 'adults') > 0 AS ok;
+INSERT INTO events (user_id, name) SELECT 'a' || i, 'a' FROM generate_series(1, 4) i;
+CALL drain();
+SELECT user_id, state, reason FROM sends WHERE journey = 'adults' ORDER BY 1;
+SELECT cancel_sends('adults');
 -- so does a view that is gone
 SELECT create_journey('viewless', '{"kind": "event", "name": "v"}', '[{"id": "s", "send": "hello"}]', segment => 'failing') > 0 AS ok;
 DROP VIEW test.failing;

@@ -162,6 +162,29 @@ CREATE TRIGGER a AFTER INSERT ON signups FOR EACH ROW EXECUTE FUNCTION note();
 CREATE CONSTRAINT TRIGGER d AFTER INSERT ON signups DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note();
 INSERT INTO signups VALUES ('t1'), ('t2')}, qw(t1b t1a t1d t2b t2a t2d));
 
+# A row of the outer statement is already collected when a trigger after it begins a
+# subtransaction, inserts an event there, which writes all that is collected, and fails.
+$te->sql(qq{CREATE TABLE visits (id int PRIMARY KEY, customer text);
+SELECT trigger_engine.track_table('visits', 'changed', 'customer');
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS \$\$
+BEGIN
+	BEGIN
+		INSERT INTO trigger_engine.events (user_id, name, properties) VALUES (NEW.customer || 'event', $row);
+		IF NEW.id % 3 > 0 THEN
+			RAISE EXCEPTION 'no';
+		END IF;
+	EXCEPTION WHEN raise_exception THEN
+		NULL;
+	END;
+	RETURN NULL;
+END
+\$\$;
+CREATE TRIGGER zz AFTER INSERT ON visits FOR EACH ROW EXECUTE FUNCTION audit()});
+sends_exactly('a subtransaction within a trigger', q{INSERT INTO visits SELECT i, 'vt' || i FROM generate_series(1, 6) i},
+	(map { "vt$_" } 1 .. 6), qw(vt3event vt6event));
+sends_exactly('many of them', q{INSERT INTO visits SELECT i, 'vu' || i FROM generate_series(1001, 3500) i},
+	(map { "vu$_" } 1001 .. 3500), map { "vu${_}event" } grep { $_ % 3 == 0 } 1001 .. 3500);
+
 # ---- isolation levels ----
 
 for my $level ('REPEATABLE READ', 'SERIALIZABLE')
