@@ -39,8 +39,9 @@ CREATE TABLE trigger_engine._journeys (
 );
 COMMENT ON TABLE trigger_engine._journeys IS 'Journeys by name; read through the view journeys.';
 
+-- No foreign key: pg_restore loads member tables in any order when it has several jobs.
 CREATE TABLE trigger_engine._journey_versions (
-	journey_id	  bigint NOT NULL REFERENCES trigger_engine._journeys ON DELETE CASCADE,
+	journey_id	  bigint NOT NULL,
 	version		  integer NOT NULL,
 	trigger		  jsonb NOT NULL,
 	steps		  jsonb NOT NULL,

@@ -153,6 +153,9 @@ BEGIN
 	IF (SELECT relkind NOT IN ('r', 'p') FROM pg_class WHERE oid = source) THEN
 		RAISE EXCEPTION '% is not a table', source USING ERRCODE = 'wrong_object_type';
 	END IF;
+	IF (SELECT relpersistence = 't' FROM pg_class WHERE oid = source) THEN
+		RAISE EXCEPTION 'temporary tables cannot be tracked' USING ERRCODE = 'wrong_object_type';
+	END IF;
 	SELECT array_agg(a.attname ORDER BY k.n) INTO keys
 	FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
 	JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum

@@ -294,12 +294,13 @@ BEGIN
 	INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step, channel, state, gate,
 		reason, due_at, event_id, event_at, decided_at, finished_at, attempts)
 	SELECT coalesce(g.send_id, nextval('trigger_engine._send_id_seq')), g.user_id, g.journey_id, g.version, g.entry_key,
-		g.step, s.step ->> 'channel', 'cancelled', 'journey_live', format('journey "%s" was dropped', name), g.due_at,
+		g.step, s.step ->> 'channel', 'cancelled', 'journey_live', format('journey "%s" was dropped', name), coalesce(g.first_due_at, g.due_at),
 		g.event_id, g.event_at, trigger_engine.clock(), trigger_engine.clock(), g.attempt
 	FROM gone g JOIN trigger_engine._journey_versions v USING (journey_id, version)
 	CROSS JOIN LATERAL jsonb_array_elements(v.steps) s(step)
 	WHERE s.step ->> 'id' = g.step AND s.step ? 'send';
 	DELETE FROM trigger_engine._entry_keys k WHERE k.journey_id = journey.journey_id;
+	DELETE FROM trigger_engine._journey_versions v WHERE v.journey_id = journey.journey_id;
 	DELETE FROM trigger_engine._journeys j WHERE j.journey_id = journey.journey_id;
 	RETURN true;
 END

@@ -69,7 +69,7 @@ BEGIN
 
 	-- then whatever lies in DEFAULT although it is to be kept
 	IF instant >= horizon THEN
-		EXECUTE format('SELECT min(%1$I) FROM ONLY %2$s WHERE %1$I >= $1 AND %1$I < $2',
+		EXECUTE format('SELECT min(%1$I) FROM ONLY %2$s WHERE %1$I >= $1 AND %1$I < $2 AND isfinite(%1$I)',
 					   time_column, trigger_engine._default_partition(parent))
 		INTO instant
 		USING coalesce(trigger_engine.clock() - retention, '-infinity'),
@@ -240,6 +240,9 @@ BEGIN
 		RAISE NOTICE 'nothing is maintained here: %', fence;
 		RETURN;
 	END IF;
+	-- not at the same time as the maintenance worker, whose locks come in another order
+	LOCK TABLE ONLY trigger_engine.events, ONLY trigger_engine._sends, ONLY trigger_engine._attempts
+		IN SHARE UPDATE EXCLUSIVE MODE;
 	WHILE trigger_engine._retire_partition() LOOP
 	END LOOP;
 	WHILE trigger_engine._trim_default_rows() LOOP

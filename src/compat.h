@@ -78,6 +78,12 @@
 #define te_owns_database(dbid, role) pg_database_ownercheck(dbid, role)
 #endif
 
+/* 17 took away the stack of search paths; settings became cheap enough in its place. */
+#if PG_VERSION_NUM < 170000
+#include "catalog/namespace.h"
+#define TE_HAVE_SEARCH_PATH_STACK 1
+#endif
+
 /* 18 moved the module block to one that names the module. */
 #if PG_VERSION_NUM >= 180000
 #define TE_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "trigger_engine", .version = "1.0")

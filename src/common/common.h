@@ -18,14 +18,16 @@ typedef struct TeIdentity
 {
 	Oid			user;
 	int			sec_context;
-	int			guc_nest;
+	int			guc_nest;		/* of the settings to take back, if not 0 */
+	bool		path_pushed;	/* a search path is to be popped */
 } TeIdentity;
 
 typedef enum TeRunMode
 {
 	TE_RUN_RESTRICTED,			/* analysts' SQL */
 	TE_RUN_TRUSTED,				/* our own SQL */
-	TE_RUN_KEPT_PLANS			/* our own, and only by plans of te_db_prepare() */
+	TE_RUN_KEPT_PLANS,			/* our own, and only by plans of te_db_execute(): the cheapest */
+	TE_RUN_FUNCTION				/* a function that sets its search_path itself */
 } TeRunMode;
 
 extern void te_run_as_begin(TeIdentity *saved, Oid role, TeRunMode mode);
@@ -54,7 +56,7 @@ extern bool te_db_subtransaction(TeWork work, void *arg, ErrorData **failure);
 extern void te_db_prefer_indexes(void);
 extern void te_db_plan_as_usual(void);	/* within a nest level of settings */
 
-/* Prepares and keeps a plan whose names and operators mean those of pg_catalog. */
+/* Prepares and keeps a plan; a process that executes it locks its search_path, too. */
 extern SPIPlanPtr te_db_prepare(const char *sql, int nargs, const Oid *types);
 
 /* A plan prepared once a session and kept; *plan is a static of the caller. */

@@ -176,9 +176,11 @@ te_db_plan_as_usual(void)
 }
 
 /*
- * Prepares a statement and keeps its plan for the session. The plan remembers the
- * search_path it was made under, also for replanning: pg_catalog alone. SPI must be
- * connected. Leaves the current memory context as it is, unlike SPI itself.
+ * Prepares a statement and keeps its plan for the session. It is made under a
+ * search_path of pg_catalog alone, but analyzed again under the one it is executed
+ * with when that is another: whoever executes it as another role locks the path, see
+ * te_run_as_begin(). SPI must be connected. Leaves the current memory context as it
+ * is, unlike SPI itself.
  */
 SPIPlanPtr
 te_db_prepare(const char *sql, int nargs, const Oid *types)

@@ -10,6 +10,7 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
 #include "fmgr.h"
@@ -25,11 +26,49 @@
 
 PG_FUNCTION_INFO_V1(te_call_as_owner);
 
+#ifdef TE_HAVE_SEARCH_PATH_STACK
+/*
+ * Puts the system's catalog in the place of the search_path, at a small part of what
+ * a change of the setting costs, which the trigger would pay for every row. Returns
+ * whether it did. The rollback of the (sub)transaction takes it back.
+ */
+static bool
+push_catalog_path(void)
+{
+	OverrideSearchPath path = {0};
+
+	path.schemas = list_make1_oid(PG_CATALOG_NAMESPACE);
+	PushOverrideSearchPath(&path);
+	list_free(path.schemas);
+	return true;
+}
+
+/*
+ * Takes that back. Does not throw.
+ */
+static void
+pop_catalog_path(void)
+{
+	PopOverrideSearchPath();
+}
+#else
+static bool
+push_catalog_path(void)
+{
+	return false;
+}
+
+static void
+pop_catalog_path(void)
+{
+}
+#endif
+
 /*
  * Switches to role. What a user wrote runs as a restricted operation, which forbids
  * temporary objects, deferred triggers and changes of role. The search_path holds
- * nothing of the caller's, lest an operator of theirs run as that role; kept plans
- * were made under such a path already, so the hot path need not set it. Undone by
+ * nothing of the caller's, lest an operator of theirs run as that role: a kept plan
+ * follows the path it is executed under and not the one it was made under. Undone by
  * te_run_as_end(), or by the rollback of the (sub)transaction when something throws
  * in between.
  */
@@ -43,7 +82,8 @@ te_run_as_begin(TeIdentity *saved, Oid role, TeRunMode mode)
 	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
 	SetUserIdAndSecContext(role, saved->sec_context | flags);
 	saved->guc_nest = 0;
-	if (mode != TE_RUN_KEPT_PLANS)
+	saved->path_pushed = mode == TE_RUN_KEPT_PLANS && push_catalog_path();
+	if (!saved->path_pushed && mode != TE_RUN_FUNCTION)
 		saved->guc_nest = te_lock_search_path();
 	if (mode == TE_RUN_RESTRICTED)
 		te_db_plan_as_usual();
@@ -70,6 +110,8 @@ te_lock_search_path(void)
 void
 te_run_as_end(const TeIdentity *saved)
 {
+	if (saved->path_pushed)
+		pop_catalog_path();
 	if (saved->guc_nest != 0)
 		AtEOXact_GUC(false, saved->guc_nest);
 	SetUserIdAndSecContext(saved->user, saved->sec_context);
@@ -225,7 +267,7 @@ te_call_as_owner(PG_FUNCTION_ARGS)
 	for (i = 0; i < trampoline->nargs; i++)
 		inner->args[i + 1] = fcinfo->args[i];
 
-	te_run_as_begin(&saved, te_extension_owner(), TE_RUN_KEPT_PLANS);
+	te_run_as_begin(&saved, te_extension_owner(), TE_RUN_FUNCTION);
 	result = FunctionCallInvoke(inner);
 	te_run_as_end(&saved);
 	fcinfo->isnull = inner->isnull;

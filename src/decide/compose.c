@@ -30,15 +30,19 @@ static MemoryContext templates_context = NULL;
 static HTAB *templates = NULL;
 static uint64 templates_generation = 0;
 
+/* Of readers' locales there can be any number: beyond this the cache starts anew. */
+#define MOST_TEMPLATES 10000
+
 /*
- * Starts the cache anew when configuration changed.
+ * Starts the cache anew when configuration changed, or when it has grown too much.
  */
 static void
 refresh_templates(void)
 {
 	HASHCTL		control = {0};
 
-	if (templates && templates_generation == te_journey_generation())
+	if (templates && templates_generation == te_journey_generation() &&
+		hash_get_num_entries(templates) < MOST_TEMPLATES)
 		return;
 	if (templates_context)
 		MemoryContextDelete(templates_context);

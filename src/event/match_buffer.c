@@ -513,7 +513,7 @@ cancel_due(Datum *values, const Oid *types)
 				  " channel, state, gate, reason, due_at, event_id, event_at, decided_at, finished_at, attempts)"
 				  " SELECT coalesce(g.send_id, pg_catalog.nextval('trigger_engine._send_id_seq')), g.user_id,"
 				  " g.journey_id, g.version, g.entry_key, g.step, s.step ->> 'channel', 'cancelled', $6, $7,"
-				  " g.due_at, g.event_id, g.event_at, $5, $5, g.attempt"
+				  " coalesce(g.first_due_at, g.due_at), g.event_id, g.event_at, $5, $5, g.attempt"
 				  " FROM gone g JOIN trigger_engine._journey_versions v USING (journey_id, version)"
 				  " CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(v.steps) s(step)"
 				  " WHERE s.step ->> 'id' = g.step AND s.step ? 'send'",

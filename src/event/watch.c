@@ -48,6 +48,10 @@ check_time(TimestampTz occurred_at)
 {
 	TimestampTz now;
 
+	if (TIMESTAMP_NOT_FINITE(occurred_at))
+		ereport(ERROR,
+				(errcode(TE_ERRCODE_EVENT),
+				 errmsg("occurred_at of an event must not be infinite")));
 	if (te_guc_event_retention == 0 && te_guc_event_lead == 0)
 		return;
 	now = te_clock_now();

@@ -18,6 +18,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "common/common.h"
 #include "journey/journey.h"
@@ -154,8 +155,10 @@ load_lanes(void)
 	te_journey_resolve_tables();
 	nlanes = 0;
 	MemoryContextReset(lanes_context);
+	PushActiveSnapshot(GetLatestSnapshot());
 	te_db_execute(&plan, "SELECT provider_id, name, channel, state = 'active'"
-				  " FROM trigger_engine._providers ORDER BY provider_id", 0, NULL, NULL, NULL, false, 0);
+				  " FROM trigger_engine._providers ORDER BY provider_id", 0, NULL, NULL, NULL, true, 0);
+	PopActiveSnapshot();
 	old = MemoryContextSwitchTo(lanes_context);
 	lanes = palloc0(sizeof(ProviderLane) * Max(SPI_processed, 1));
 	for (i = 0; i < SPI_processed; i++)

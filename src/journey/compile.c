@@ -18,6 +18,8 @@
 
 /* Longer waits are refused as mistakes. */
 #define MAX_WAIT_MONTHS (12 * 100)
+/* It is part of keys, beside the user and the entry key. */
+#define MAX_STEP_ID_BYTES 128
 
 static const char *const trigger_keys[] = {"kind", "name", "where", "entry_key", NULL};
 static const char *const matcher_keys[] = {"name", "where", NULL};
@@ -183,17 +185,17 @@ compile_matchers(Jsonb *value, const char *what, int *count)
 }
 
 /*
- * Refuses waits that no one can mean.
+ * Refuses intervals that no one can mean, and that could not be added to an instant.
  */
 static void
-check_wait(const Interval *wait, const char *what)
+check_length(const Interval *interval, const char *what)
 {
-	if (wait->month > MAX_WAIT_MONTHS ||
-		wait->day > MAX_WAIT_MONTHS * 31 ||
-		wait->time / USECS_PER_DAY > MAX_WAIT_MONTHS * 31)
+	if (interval->month > MAX_WAIT_MONTHS ||
+		interval->day > MAX_WAIT_MONTHS * 31 ||
+		interval->time / USECS_PER_DAY > MAX_WAIT_MONTHS * 31)
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_DEFINITION),
-				 errmsg("key \"wait\" of %s is longer than 100 years", what)));
+				 errmsg("%s is longer than 100 years", what)));
 }
 
 /*
@@ -216,6 +218,10 @@ compile_step(TeStep *step, Jsonb *object, int number)
 				(errcode(TE_ERRCODE_DEFINITION),
 				 errmsg("key \"id\" is missing in %s", what),
 				 errhint("Every step needs an id that stays the same over versions, as \"s%d\".", number)));
+	if (strlen(step->id) > MAX_STEP_ID_BYTES)
+		ereport(ERROR,
+				(errcode(TE_ERRCODE_DEFINITION),
+				 errmsg("id of step %d is longer than %d bytes", number, MAX_STEP_ID_BYTES)));
 	what = psprintf("step \"%s\"", step->id);
 
 	for (i = 0; i < lengthof(step_kinds); i++)
@@ -254,7 +260,7 @@ compile_step(TeStep *step, Jsonb *object, int number)
 					ereport(ERROR,
 							(errcode(TE_ERRCODE_DEFINITION),
 							 errmsg("key \"wait\" of %s must be an interval such as \"10 min\"", what)));
-				check_wait(wait, what);
+				check_length(wait, psprintf("key \"wait\" of %s", what));
 				step->wait = *wait;
 				break;
 			}
@@ -352,7 +358,10 @@ compile_reentry(TeJourney *journey, Jsonb *reentry)
 				(errcode(TE_ERRCODE_DEFINITION),
 				 errmsg("key \"after\" of reentry goes with the policy \"after\" and only with it")));
 	if (after)
+	{
+		check_length(after, "key \"after\" of reentry");
 		journey->reentry_after = *after;
+	}
 	if (journey->reentry == TE_REENTRY_ONCE_PER_KEY && journey->entry_key == NULL)
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_DEFINITION),
@@ -429,6 +438,7 @@ te_journey_compile(const TeJourneyDefinition *definition)
 			ereport(ERROR,
 					(errcode(TE_ERRCODE_DEFINITION),
 					 errmsg("ttl must be a positive interval")));
+		check_length(definition->ttl, "ttl");
 		journey->has_ttl = true;
 		journey->ttl = *definition->ttl;
 	}

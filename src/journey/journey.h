@@ -174,4 +174,5 @@ extern int	te_journey_lane(const char *provider, const char *channel);
 extern TeStep *te_journey_step(const TeJourney *journey, const char *id, int *index);
 extern TimestampTz te_journey_skip_waits(const TeJourney *journey, int from, TimestampTz at, int *step);
 extern void te_journey_register_callbacks(void);
+extern void te_journey_resolve_tables(void);	/* before what is kept is read */
 extern uint64 te_journey_generation(void);	/* changes whenever configuration did */

@@ -21,4 +21,3 @@ extern Oid	te_journey_config_tables[TE_CONFIG_TABLES];
 	" FROM trigger_engine._journeys j JOIN trigger_engine._journey_versions v USING (journey_id)"
 
 extern void te_journey_read_definition(HeapTuple row, TupleDesc desc, TeJourneyDefinition *out);
-extern void te_journey_resolve_tables(void);

@@ -174,6 +174,7 @@ take_send_keys(TeBatch *batch)
 	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID};
 	static SPIPlanPtr plan = NULL;
 	Oid			ids = sequence("_send_id_seq");
+	TeItem	  **added = palloc(sizeof(TeItem *) * batch->count);
 	TeRows		rows;
 	uint64		n;
 	int			i;
@@ -191,6 +192,7 @@ take_send_keys(TeBatch *batch)
 		values[3] = CStringGetTextDatum(item->step_id);
 		values[4] = CStringGetTextDatum(item->channel);
 		values[5] = Int64GetDatum(item->send_id);
+		added[rows.count] = item;
 		te_rows_add(&rows, values, NULL);
 	}
 	if (rows.count == 0)
@@ -207,20 +209,16 @@ take_send_keys(TeBatch *batch)
 		uint64		k;
 		bool		isnull;
 
-		for (i = 0; i < batch->count; i++)
+		/* items that brought an identity along have it already */
+		for (i = 0; i < rows.count; i++)
 		{
-			TeItem	   *item = batch->items[i];
-
-			if (!item->is_send || item->attempt > 0 || item->holds > 0 || item->crashes > 0 ||
-				item->verdict == TE_DISCARD)
-				continue;
 			for (k = 0; k < n; k++)
-				if (DatumGetInt64(SPI_getbinval(table->vals[k], table->tupdesc, 1, &isnull)) == item->send_id)
+				if (DatumGetInt64(SPI_getbinval(table->vals[k], table->tupdesc, 1, &isnull)) == added[i]->send_id)
 					break;
 			if (k == n)
 			{
-				item->verdict = TE_DISCARD;
-				item->gate = TE_GATE_ENTRY;
+				added[i]->verdict = TE_DISCARD;
+				added[i]->gate = TE_GATE_ENTRY;
 			}
 		}
 	}
@@ -351,7 +349,10 @@ te_queue_record_decisions(TeBatch *batch, int shard, TimestampTz now)
 			item->state = "cancelled";
 		else if (item->verdict == TE_EXPIRE)
 			item->state = "expired";
-		if (item->state && item->is_send)
+		/* without its journey nobody can tell that it was to be a message: better one record too many */
+		if (item->state && item->step == NULL && item->send_id == 0)
+			item->send_id = nextval_internal(sequence("_send_id_seq"), false);
+		if (item->state && (item->is_send || item->step == NULL))
 			te_queue_add_send(&stopped, item, now);
 	}
 	te_queue_insert_sends(&stopped);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -43,6 +44,9 @@ typedef struct Segment
 static HTAB *segments = NULL;
 static uint64 segments_generation = 0;
 
+/* Probes under way: a view may ask for other segments. 0 again when a transaction ends. */
+static int	probing = 0;
+
 /*
  * Owner of a view at this moment; throws when the view is gone.
  */
@@ -63,7 +67,17 @@ view_owner(const char *segment, Oid view)
 }
 
 /*
- * Forgets everything when configuration changed.
+ * At the end of a transaction no probe is under way, however it ended.
+ */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	probing = 0;
+}
+
+/*
+ * Forgets everything when configuration changed; but not while a probe is under way,
+ * whose plan and entry must stay.
  */
 static void
 forget_stale(void)
@@ -72,9 +86,13 @@ forget_stale(void)
 	Segment    *segment;
 	HASHCTL		control = {0};
 
-	te_journey_register_callbacks();
+	if (segments == NULL)
+	{
+		te_journey_register_callbacks();
+		RegisterXactCallback(at_transaction_end, NULL);
+	}
 	AcceptInvalidationMessages();
-	if (segments != NULL && segments_generation == te_journey_generation())
+	if (segments != NULL && (probing > 0 || segments_generation == te_journey_generation()))
 		return;
 	if (segments != NULL)
 	{
@@ -89,6 +107,7 @@ forget_stale(void)
 		hash_destroy(segments);
 		segments = NULL;
 	}
+	te_journey_resolve_tables();
 	segments_generation = te_journey_generation();
 	control.keysize = sizeof(((Segment *) 0)->name);
 	control.entrysize = sizeof(Segment);
@@ -296,7 +315,9 @@ te_segment_probe(const char *name, const char *user_id)
 	if (convert_key(probe.segment->key_type, user_id, &probe.key))
 	{
 		te_run_as_begin(&saved, view_owner(probe.segment->name, probe.segment->view), TE_RUN_RESTRICTED);
+		probing++;
 		run_probe(&probe);
+		probing = Max(probing - 1, 0);
 		te_run_as_end(&saved);
 	}
 	error_context_stack = callback.previous;

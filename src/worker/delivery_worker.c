@@ -249,7 +249,7 @@ quarantine_work(void *arg)
 /*
  * After a failed claim. What fails for reasons of the server is tried again later;
  * otherwise rows are claimed one by one, so that only the one at fault is taken
- * out of the queue.
+ * out of the queue, and only when it fails a second time.
  */
 static void
 claim_failed(Claim *claim, ErrorData *failure)
@@ -269,13 +269,15 @@ claim_failed(Claim *claim, ErrorData *failure)
 	}
 	if (transient || claim->batch->count == 0)
 		back_off();
-	else if (claim->batch->count > 1)
+	else if (loop.careful == 0)
 		loop.careful = claim->batch->count;
 	else
 	{
 		Poison		poison = {claim->batch->items[0], failure};
 
-		if (!te_db_transaction(quarantine_work, &poison, LOG, NULL))
+		if (te_db_transaction(quarantine_work, &poison, LOG, NULL))
+			loop.careful--;
+		else
 			back_off();
 	}
 }
@@ -539,7 +541,8 @@ take_hints(void)
 		TimestampTz hint = te_wake_take_hint(loop.slot, lane);
 		TeCursor   *cursor = &loop.cursors[lane];
 
-		if (hint < cursor->due_at)
+		/* of the same instant there may be rows before the cursor, too */
+		if (hint <= cursor->due_at && hint != DT_NOEND)
 		{
 			cursor->due_at = hint;
 			cursor->event_id = PG_INT64_MIN;

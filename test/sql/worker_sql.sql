@@ -30,13 +30,13 @@ SELECT bool_and(database = current_database()) AS of_this_database FROM worker_s
 CALL journey('j');
 CALL until($$SELECT count(*) = 3 FROM worker_status WHERE state = 'running' AND pid IS NOT NULL AND coalesce(failures, 0) = 0 AND retry_at IS NULL$$);
 SELECT s.worker, a.backend_type FROM worker_status s JOIN pg_stat_activity a USING (pid) ORDER BY 1;
-CALL event('u1', 'cart');
-CALL drain();
-SELECT claimed, accepted, failed, withheld, in_flight FROM worker_status WHERE worker = 'delivery 0';
+SELECT claimed, accepted, failed, withheld FROM worker_status WHERE worker = 'delivery 0' \gset before_
 SELECT set_consent('no', 'in_app', 'opted_out');
-INSERT INTO events (user_id, name) VALUES ('no', 'cart'), ('u2', 'cart');
+INSERT INTO events (user_id, name) VALUES ('no', 'cart'), ('u1', 'cart'), ('u2', 'cart');
 CALL drain();
-SELECT claimed, accepted, failed, withheld, in_flight FROM worker_status WHERE worker = 'delivery 0';
+CALL until(format($$SELECT claimed = %s + 3 AND accepted = %s + 2 AND withheld = %s + 1 FROM worker_status WHERE worker = 'delivery 0'$$, :before_claimed, :before_accepted, :before_withheld));
+SELECT claimed - :before_claimed AS claimed, accepted - :before_accepted AS accepted, failed - :before_failed AS failed, withheld - :before_withheld AS withheld, in_flight
+FROM worker_status WHERE worker = 'delivery 0';
 
 -- pause: events still start journeys, nothing is sent, until resume
 BEGIN;

@@ -4,6 +4,7 @@ use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
+use List::Util;
 use Test::More;
 use TriggerEngine;
 use FakeDns;
@@ -26,15 +27,17 @@ my $receiver = $te->receiver;
 ok($te->wait_for_worker, 'a delivery worker runs');
 $te->set_clock($te->sql('SELECT clock_timestamp()'));
 
-my %server = map { $_ => Tls->new(dir => $dir, certificate => $_) } qw(good expired wrong_host self_signed);
-my $http1 = Tls->new(dir => $dir, http2 => 0);
+# with a receiver behind nginx, which alone answers before it has read the message
+my %server = map { $_ => Tls->new(dir => $dir, certificate => $_, receiver => $receiver) }
+  qw(good expired wrong_host self_signed);
+my $http1 = Tls->new(dir => $dir, http2 => 0, receiver => $receiver);
 my $behind = Tls->new(dir => $dir, receiver => $receiver);
 
 # Sends one message to a provider; returns state, outcome and reason.
 sub send_one
 {
 	my ($name, $url, %option) = @_;
-	$te->webhook($name, $url, timeout => '10 s', %option);
+	$te->webhook($name, $url, %{ { timeout => '10 s', %option } });
 	$te->journey($name, event => $name, provider => $name);
 	$te->event('u1', $name);
 	$te->idle or diag("$name is not idle");
@@ -76,7 +79,7 @@ is("$state $outcome", 'due not_sent', 'another name of the same address is not')
 is("$state $outcome", 'due config', 'a CA file that is missing is a matter of configuration');
 like($reason, qr/missing\.pem|CA|certificate/i, 'and the reason says so');
 
-($state, $outcome, $reason) = send_one('no_tls', 'https://127.0.0.1:' . $receiver->port . '/x');
+($state, $outcome, $reason) = send_one('no_tls', 'https://127.0.0.1:' . $receiver->port . '/x', timeout => '1 s');
 is("$state $outcome", 'due not_sent', 'a receiver without TLS gets nothing');
 
 # the right CA, given later, and what waited goes
@@ -88,17 +91,18 @@ is($te->sql(q{SELECT state || ' ' || attempts FROM trigger_engine.sends WHERE jo
 
 # ---- HTTP/2 ----
 
-$te->webhook('many', $server{good}->url('/many'), ca_file => $server{good}->ca_file, max_in_flight => 400);
+$te->webhook('many', $behind->url('/many'), ca_file => $behind->ca_file, max_in_flight => 400);
 $te->journey('many', event => 'many', provider => 'many');
-my $before = () = $server{good}->requests;
 $te->events(500, 'many');
 ok($te->idle(60), '500 messages over TLS');
 is($te->sql(q{SELECT count(*) FROM trigger_engine.sends WHERE journey = 'many' AND state = 'accepted' AND attempts = 1}), 500, 'are accepted');
-my %protocols = $server{good}->protocols;
-is_deeply([ keys %protocols ], ['HTTP/2.0'], 'HTTP/2 is used');
-my %connections = map { $_->[1] => 1 } ($server{good}->requests)[ $before .. $before + 499 ];
-cmp_ok(scalar keys %connections, '<=', 8, 'on few connections');
-is(scalar(grep { $_ > 1 } values %{ { $server{good}->count_ids } }), 0, 'none of them twice');
+my %protocols = $behind->protocols;
+is_deeply(\%protocols, { 'HTTP/2.0' => 500 }, 'HTTP/2 is used');
+my %connections;
+$connections{ $_->[1] }++ for $behind->requests;
+my @most = (sort { $b <=> $a } values %connections)[ 0 .. 3 ];
+cmp_ok(List::Util::sum(map { $_ // 0 } @most), '>', 400, 'with many messages on few connections');
+is(scalar(grep { $_ > 1 } values %{ { $behind->count_ids } }), 0, 'none of them twice');
 
 $te->webhook('http1', $http1->url('/x'), ca_file => $http1->ca_file);
 $te->journey('http1', event => 'http1', provider => 'http1');
