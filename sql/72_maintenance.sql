@@ -117,6 +117,14 @@ BEGIN
 				   partition, source, time_column, starts, ends);
 	PERFORM trigger_engine._move_rows(source, partition, time_column, starts, ends);
 
+	-- A row that was on its way to DEFAULT would be refused once its partition is attached. So where there may
+	-- be such rows, those under way are waited for; not for long, as everybody's rows queue up behind.
+	IF starts <= trigger_engine.clock() + current_setting('trigger_engine.event_lead')::interval THEN
+		PERFORM set_config('lock_timeout', '200ms', true);
+		EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', parent);
+		PERFORM set_config('lock_timeout', '2s', true);
+	END IF;
+
 	-- Then a short time in which nobody writes to DEFAULT.
 	EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', source);
 	PERFORM trigger_engine._move_rows(source, partition, time_column, starts, ends);
@@ -135,7 +143,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION trigger_engine._new_partition(regclass, name, timestamptz, timestamptz) IS
-'Makes a partition for a span of time, with the indexes and constraints of the DEFAULT partition and the triggers of the parent, moves the rows that belong there, and attaches it. No capture trigger fires for moved rows. An error when a lock is not granted within two seconds.';
+'Makes a partition for a span of time, with the indexes and constraints of the DEFAULT partition and the triggers of the parent, moves the rows that belong there, and attaches it. No capture trigger fires for moved rows. An error when a lock is not granted within two seconds, or the one on the parent at once, which is needed where rows may be on their way to DEFAULT.';
 
 CREATE FUNCTION trigger_engine._move_rows(
 	source regclass, target name, time_column name, starts timestamptz, ends timestamptz) RETURNS void

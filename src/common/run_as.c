@@ -52,12 +52,18 @@ pop_catalog_path(void)
 	PopOverrideSearchPath();
 }
 #else
+/*
+ * The setting must do. Does not throw.
+ */
 static bool
 push_catalog_path(void)
 {
 	return false;
 }
 
+/*
+ * Nothing to take back. Does not throw.
+ */
 static void
 pop_catalog_path(void)
 {

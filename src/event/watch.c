@@ -46,15 +46,9 @@ is_open(const TeJourneySet *set)
 static void
 check_time(TimestampTz occurred_at)
 {
-	TimestampTz now;
+	bool		bounded = te_guc_event_retention > 0 || te_guc_event_lead > 0;
+	TimestampTz now = bounded ? te_clock_now() : 0;
 
-	if (TIMESTAMP_NOT_FINITE(occurred_at))
-		ereport(ERROR,
-				(errcode(TE_ERRCODE_EVENT),
-				 errmsg("occurred_at of an event must not be infinite")));
-	if (te_guc_event_retention == 0 && te_guc_event_lead == 0)
-		return;
-	now = te_clock_now();
 	if (te_guc_event_retention > 0 &&
 		occurred_at < now - (int64) te_guc_event_retention * USECS_PER_MINUTE)
 		ereport(ERROR,
@@ -62,12 +56,16 @@ check_time(TimestampTz occurred_at)
 				 errmsg("event of %s is older than trigger_engine.event_retention",
 						timestamptz_to_str(occurred_at)),
 				 errhint("Raise the setting where events that old are to be kept.")));
-	if (occurred_at > now + (int64) te_guc_event_lead * USECS_PER_MINUTE)
+	if (bounded && occurred_at > now + (int64) te_guc_event_lead * USECS_PER_MINUTE)
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_EVENT),
 				 errmsg("event of %s lies further ahead than trigger_engine.event_lead",
 						timestamptz_to_str(occurred_at)),
 				 errhint("Check the clock and the unit of occurred_at, or raise the setting.")));
+	if (TIMESTAMP_NOT_FINITE(occurred_at))
+		ereport(ERROR,
+				(errcode(TE_ERRCODE_EVENT),
+				 errmsg("occurred_at of an event must not be infinite")));
 }
 
 /*

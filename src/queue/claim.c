@@ -34,6 +34,9 @@ te_queue_batch(MemoryContext parent)
 	return batch;
 }
 
+/*
+ * A column as text in the current context; NULL for null.
+ */
 static char *
 text_column(HeapTuple row, TupleDesc desc, int number)
 {

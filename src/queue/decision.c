@@ -85,17 +85,19 @@ begin_runs(TeBatch *batch, TimestampTz now)
 		te_rows_execute(&rows, &plan,
 						"INSERT INTO trigger_engine._enrollments (user_id, journey_id, entry_key, version,"
 						" entered_at, completed_at, exited_at, exit_reason)"
-						" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+						" SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7),"
+						" unnest($8)"
 						" ON CONFLICT (user_id, journey_id, entry_key) DO NOTHING", 0, NULL, NULL);
 }
 
 /*
- * Records the runs that end with this claim and began with an earlier one.
+ * Records the runs that end with this claim and began with an earlier one. One whose
+ * last message is cancelled at another attempt did not complete.
  */
 static void
 end_runs(TeBatch *batch, TimestampTz now)
 {
-	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID};
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, BOOLOID};
 	static SPIPlanPtr plan = NULL;
 	Oid			extra_types[1] = {TIMESTAMPTZOID};
 	Datum		extra[1] = {TimestampTzGetDatum(now)};
@@ -117,16 +119,19 @@ end_runs(TeBatch *batch, TimestampTz now)
 		te_queue_set_run(values, item);
 		te_queue_set_text(values, nulls, 3, item->verdict == TE_CANCEL ? item->reason
 				 : item->step && item->step->kind == TE_STEP_EXIT ? item->step->reason : NULL);
+		values[4] = BoolGetDatum(item->verdict == TE_CANCEL);
 		te_rows_add(&rows, values, nulls);
 	}
 	if (rows.count > 0)
 		te_rows_execute(&rows, &plan,
 						"UPDATE trigger_engine._enrollments r SET"
-						" completed_at = CASE WHEN i.reason IS NULL THEN $5 END,"
-						" exited_at = CASE WHEN i.reason IS NOT NULL THEN $5 END, exit_reason = i.reason"
-						" FROM unnest($1, $2, $3, $4) AS i(user_id, journey_id, entry_key, reason)"
+						" completed_at = CASE WHEN i.reason IS NULL THEN $6 END,"
+						" exited_at = CASE WHEN i.reason IS NOT NULL THEN coalesce(r.exited_at, $6) END,"
+						" exit_reason = coalesce(r.exit_reason, i.reason)"
+						" FROM unnest($1, $2, $3, $4, $5) AS i(user_id, journey_id, entry_key, reason, cancelled)"
 						" WHERE r.user_id = i.user_id AND r.journey_id = i.journey_id"
-						" AND r.entry_key = i.entry_key AND r.completed_at IS NULL AND r.exited_at IS NULL",
+						" AND r.entry_key = i.entry_key AND (r.completed_at IS NULL AND r.exited_at IS NULL"
+						" OR i.cancelled AND r.completed_at IS NOT NULL)",
 						1, extra_types, extra);
 }
 
@@ -199,7 +204,7 @@ take_send_keys(TeBatch *batch)
 		return;
 	te_rows_execute(&rows, &plan,
 					"INSERT INTO trigger_engine._send_keys (user_id, journey_id, entry_key, step, channel, send_id)"
-					" SELECT * FROM unnest($1, $2, $3, $4, $5, $6)"
+					" SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6)"
 					" ON CONFLICT (user_id, journey_id, entry_key, step, channel, attempt_class) DO NOTHING"
 					" RETURNING send_id", 0, NULL, NULL);
 	n = SPI_processed;

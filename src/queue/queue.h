@@ -52,4 +52,5 @@ extern bool te_queue_settle(TeItem *item, const TeResult *result, TimestampTz no
 
 /* recover.c */
 extern int	te_queue_recover(int shard, int nshards, TimestampTz now);
+extern void te_queue_leave(int shard);
 extern void te_queue_quarantine(TeItem *item, const char *message, TimestampTz now);

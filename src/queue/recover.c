@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "common/common.h"
@@ -35,6 +36,25 @@ te_queue_recover(int shard, int nshards, TimestampTz now)
 		return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	}
 	return 0;
+}
+
+/*
+ * Notes in the open batches of this process that it leaves in order. What it does
+ * not get to record is unknown all the same, but recovery, which counts a crash
+ * for each item, must not take it for poison.
+ */
+void
+te_queue_leave(int shard)
+{
+	Oid			types[2] = {INT4OID, INT4OID};
+	Datum		values[2] = {Int32GetDatum(shard), Int32GetDatum(MyProcPid)};
+	int			code;
+
+	code = SPI_execute_with_args("UPDATE trigger_engine._batches b SET crashes = ARRAY(SELECT (c.n - 1)::int2"
+								 " FROM pg_catalog.unnest(b.crashes) WITH ORDINALITY AS c(n, ord) ORDER BY c.ord)"
+								 " WHERE b.shard = $1 AND b.worker_pid = $2", 2, types, values, NULL, false, 0);
+	if (code != SPI_OK_UPDATE)
+		elog(ERROR, "open batches could not be marked: %s", SPI_result_code_string(code));
 }
 
 /*

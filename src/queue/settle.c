@@ -111,7 +111,8 @@ insert_attempts(TeItem **items, int count, TimestampTz now)
 		te_rows_execute(&rows, &plan,
 						"INSERT INTO trigger_engine._attempts (user_id, send_id, attempt, at, provider, outcome,"
 						" reason, status, took_us, response)"
-						" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", 0, NULL, NULL);
+						" SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7),"
+						" unnest($8), unnest($9), unnest($10)", 0, NULL, NULL);
 }
 
 /*

@@ -88,8 +88,9 @@ te_queue_insert_due(TeRows *rows)
 	te_rows_execute(rows, &plan,
 					"INSERT INTO trigger_engine._due (user_id, journey_id, entry_key, step, lane, due_at,"
 					" event_id, event_at, version, attempt, holds, crashes, send_id, first_due_at, note, context)"
-					" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
-					" $13, $14, $15, $16)"
+					" SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7),"
+					" unnest($8), unnest($9), unnest($10), unnest($11), unnest($12), unnest($13), unnest($14),"
+					" unnest($15), unnest($16)"
 					" ON CONFLICT (user_id, journey_id, entry_key, step) DO NOTHING", 0, NULL, NULL);
 	for (i = 0; i < rows->count; i++)
 		te_wake_at_commit(DatumGetInt16(rows->values[4][i]), DatumGetTimestampTz(rows->values[5][i]));
@@ -159,6 +160,8 @@ te_queue_insert_sends(TeRows *rows)
 						"INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step,"
 						" channel, provider, state, gate, reason, due_at, event_id, event_at, decided_at,"
 						" handed_over_at, finished_at, attempts, took_us, status, provider_ref, response)"
-						" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-						" $14, $15, $16, $17, $18, $19, $20, $21, $22)", 0, NULL, NULL);
+						" SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7),"
+						" unnest($8), unnest($9), unnest($10), unnest($11), unnest($12), unnest($13), unnest($14),"
+						" unnest($15), unnest($16), unnest($17), unnest($18), unnest($19), unnest($20), unnest($21),"
+						" unnest($22)", 0, NULL, NULL);
 }

@@ -69,6 +69,7 @@ typedef struct Loop
 	TimestampTz retry_at;		/* real time, after a failed transaction */
 	int			failures;		/* in a row */
 	int			careful;		/* claims of one row to go, after a failed claim */
+	bool		leaving;		/* open batches are marked as those of an orderly end */
 } Loop;
 
 static Loop loop;
@@ -367,7 +368,6 @@ hand_over_batch(TeBatch *batch)
 	int			i;
 
 	recheck.items = MemoryContextAlloc(batch->context, sizeof(TeItem *) * batch->count);
-	recheck.now = te_clock_now();
 	for (i = 0; i < batch->count; i++)
 		if (batch->items[i]->verdict == TE_PASS && batch->items[i]->state == NULL)
 			recheck.items[recheck.count++] = batch->items[i];
@@ -378,6 +378,7 @@ hand_over_batch(TeBatch *batch)
 	}
 	loop.unsettled += recheck.count;
 	TE_DEBUG_POINT("before_recheck");
+	recheck.now = te_clock_now();
 	checked = te_db_transaction(recheck_work, &recheck, LOG, NULL);
 	TE_DEBUG_POINT("before_hand_over");
 	MemoryContextSwitchTo(batch->context);
@@ -648,6 +649,15 @@ should_claim(TimestampTz real_now, int most)
 }
 
 /*
+ * Marks the open batches; in a transaction.
+ */
+static void
+leave_work(void *arg)
+{
+	te_queue_leave(loop.shard);
+}
+
+/*
  * Sets up what lives as long as the process.
  */
 static void
@@ -713,6 +723,9 @@ turn(void)
 		if (te_delivery_in_flight() == 0 && loop.nsettled == 0)
 			return false;
 		te_worker_set_state(loop.slot, TE_WORKER_DRAINING, NULL);
+		if (!loop.leaving)
+			(void) te_db_transaction(leave_work, NULL, LOG, NULL);
+		loop.leaving = true;
 	}
 	pg_atomic_write_u32(&loop.slot->in_flight, te_delivery_in_flight());
 	pg_atomic_write_u32(&loop.slot->unsettled, loop.unsettled);

@@ -41,6 +41,9 @@
 #define START_MOST_MS 60000		/* a registered worker that has not come by then has failed */
 #define RESTART_SECONDS 5
 
+/* why a worker could not even be registered */
+#define NO_ROOM "found no free background worker slot: raise max_worker_processes"
+
 /* handles of what this launcher registered; NULL for what an earlier one did */
 static BackgroundWorkerHandle **handles = NULL;
 
@@ -340,15 +343,19 @@ tend_worker(TeDatabaseSlot *slot, int index, const char *name)
 
 	argument.index = index;
 	if (!claim_start(slot, worker, &argument))
+	{
+		/* it still waits for room, as far as anybody knows */
+		if (worker->state == TE_WORKER_BACKOFF && strcmp(worker->reason, NO_ROOM) == 0)
+			te_launcher_complain_full();
 		return;
+	}
 	if (!te_launcher_start(&argument,
 						   maintenance ? "te_maintenance_main" : "te_delivery_worker_main",
 						   maintenance ? "trigger_engine maintenance" : "trigger_engine delivery",
 						   psprintf("%s worker of %s", te_worker_slot_name(index), name), handle))
 	{
 		te_launcher_complain_full();
-		fail_start(worker, argument.generation, name,
-				   "found no free background worker slot: raise max_worker_processes");
+		fail_start(worker, argument.generation, name, NO_ROOM);
 	}
 }
 

@@ -39,6 +39,7 @@ typedef struct Memory
 	TimestampTz next;			/* when to look again */
 	int			failures;		/* of probes, in a row */
 	bool		no_slot;		/* has the extension, but there is no room for it */
+	bool		no_process;		/* the server had no room for the last probe */
 } Memory;
 
 /* A probe that this launcher started. */
@@ -131,6 +132,7 @@ remember(Oid database, bool create)
 		entry->next = 0;
 		entry->failures = 0;
 		entry->no_slot = false;
+		entry->no_process = false;
 	}
 	return entry;
 }
@@ -212,6 +214,7 @@ act_on(Oid database, TeProbeResult result)
 	Memory	   *entry = remember(database, true);
 	TimestampTz now = GetCurrentTimestamp();
 
+	entry->no_process = false;
 	if (result == TE_PROBE_PENDING)
 	{
 		long		delay = entry->failures < 6 ? FAILED_FIRST_MS << entry->failures : FAILED_MOST_MS;
@@ -331,6 +334,7 @@ send_probe(const TeLauncherDatabase *database)
 	te_shared->probe[i].database = InvalidOid;
 	LWLockRelease(te_shared->lock);
 	act_on(database->oid, TE_PROBE_PENDING);
+	remember(database->oid, true)->no_process = true;
 	te_launcher_complain_full();
 	return false;
 }
@@ -364,6 +368,8 @@ te_probe_pass(List *databases)
 								 "Raise trigger_engine.max_databases and restart the server.");
 		if (entry != NULL && entry->next > now)
 		{
+			if (entry->no_process)
+				te_launcher_complain_full();
 			te_launcher_pass_by(entry->next);
 			continue;
 		}

@@ -1,0 +1,176 @@
+# Who may do what: exactly the privileges that each level promises and none more,
+# shown both from the catalog and by trying. An application needs USAGE on the schema
+# and INSERT on events, and nothing else.
+use strict;
+use warnings;
+
+use Test::More;
+use TriggerEngine;
+
+my $te = TriggerEngine->new(virtual_clock => 1);
+my $receiver = $te->receiver;
+my @levels = qw(reader app analyst admin);
+
+$te->webhook('hook', $receiver->url('/hook'));
+$te->journey('welcome', content => '{"body": "{{ user.user_id }}"}');
+$te->sql(join '', map { "CREATE ROLE $_ LOGIN; SELECT trigger_engine.grant_usage('$_', '$_');" } @levels);
+$te->sql(q{CREATE ROLE nobody LOGIN; CREATE ROLE bare LOGIN; CREATE ROLE web LOGIN;
+	GRANT USAGE ON SCHEMA trigger_engine TO bare, web; GRANT INSERT ON trigger_engine.events TO bare;
+	GRANT CREATE ON SCHEMA public TO analyst});
+
+sub as
+{
+	my ($role, $sql) = @_;
+	my ($status, $output, $error) = $te->try($sql, extra_params => [ '-U', $role ]);
+	return wantarray ? ($status == 0, $output, $error) : $output;
+}
+sub may
+{
+	my ($role, $sql, $what) = @_;
+	my ($done, $output, $error) = as($role, $sql);
+	ok($done, "$role may " . ($what // $sql)) or diag $error;
+	return $output;
+}
+sub may_not
+{
+	my ($role, $sql, $what) = @_;
+	my ($done, undef, $error) = as($role, $sql);
+	ok(!$done && $error =~ /permission denied|must be (?:owner|superuser|member)/, 'not ' . "$role: " . ($what // $sql)) or diag $error;
+	return;
+}
+
+# ---- what the catalog says ----
+
+# Relations in the schema on which a role has privileges, as "name privileges".
+sub relations_of
+{
+	my ($role) = @_;
+	return $te->sql(qq{SELECT string_agg(relname || ' ' || p, ', ' ORDER BY relname) FROM (
+		SELECT relname, string_agg(p, '/' ORDER BY p) AS p
+		FROM pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+		WHERE relnamespace = 'trigger_engine'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') AND has_table_privilege('$role', c.oid, p)
+		GROUP BY relname) t});
+}
+my $reads = join ', ', map { "$_ SELECT" } sort qw(journeys segments templates providers event_schemas tracked_tables sends decisions
+  attempts enrollments consents queue_status worker_status quarantined_events all_events);
+is(relations_of('nobody'), '', 'a role has nothing by itself');
+is(relations_of('reader'), $reads, 'a reader has the views');
+is(relations_of('app'), 'endpoints DELETE/INSERT/SELECT/UPDATE, events INSERT, users DELETE/INSERT/SELECT/UPDATE', 'an application has its three tables');
+is(relations_of('analyst'), $reads, 'an analyst reads like a reader, and writes through functions');
+is(relations_of('admin'), $reads, 'and so does an administrator');
+is(relations_of('bare'), 'events INSERT', 'INSERT on events is all of a bare application');
+
+# Functions of the schema that a role may execute, without those of PUBLIC.
+sub functions_of
+{
+	my ($role) = @_;
+	return $te->sql(qq{SELECT coalesce(string_agg(DISTINCT proname, ' ' ORDER BY proname), '') FROM pg_proc p
+		WHERE pronamespace = 'trigger_engine'::regnamespace AND has_function_privilege('$role', p.oid, 'EXECUTE')
+		AND NOT has_function_privilege('nobody', p.oid, 'EXECUTE')});
+}
+my @reader = qw(explain_send in_segment segment_members);
+my @analyst = (@reader, qw(create_segment drop_segment create_template drop_template create_journey alter_journey enable_journey disable_journey
+  drop_journey create_event_schema drop_event_schema release_event cancel_sends track_table untrack_table));
+my @admin = (@analyst, qw(create_provider alter_provider drop_provider set_secret pause resume stop_workers start_workers wait_until_idle
+  set_clock advance_clock maintain retry_sends set_consent));
+my $public = functions_of('nobody');
+is($te->sql(q{SELECT string_agg(DISTINCT proname, ' ' ORDER BY proname) FROM pg_proc p WHERE pronamespace = 'trigger_engine'::regnamespace
+		AND has_function_privilege('nobody', p.oid, 'EXECUTE') AND proname !~ '^_'}), 'clock render version', 'PUBLIC may call pure functions');
+is($te->sql(q{SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc p WHERE pronamespace = 'trigger_engine'::regnamespace
+		AND has_function_privilege('nobody', p.oid, 'EXECUTE') AND proname ~ '^_' AND provolatile = 'v'}) || '', '', 'and no internal one that changes anything');
+for ([ 'reader', @reader ], [ 'app', qw(set_consent inbox inbox_counts mark_inbox in_segment) ], [ 'analyst', @analyst ], [ 'admin', @admin ], ['bare'])
+{
+	my ($role, @functions) = @$_;
+	my $public_part = join ' ', grep { !/^_/ } split / /, functions_of($role);
+	is($public_part, join(' ', sort @functions), "functions of level $role");
+	my @internal = grep { /^_/ } split / /, functions_of($role);
+	is($te->sql(sprintf q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace AND proname = ANY ('{%s}')
+			AND (prosecdef OR pg_get_functiondef(oid) ~ 'te_call_as_owner')}, join ',', @internal), 0, "no internal function lends level $role the owner's rights");
+}
+is($te->sql(q{SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'trigger_engine'::regnamespace AND CASE WHEN relkind = 'S'
+		THEN has_sequence_privilege('app', oid, 'UPDATE') END}), '', 'nobody may set a sequence');
+is($te->sql(q{SELECT count(*) FROM pg_class c, unnest('{reader,app,analyst,admin,nobody}'::text[]) r WHERE relnamespace = 'trigger_engine'::regnamespace
+		AND relispartition AND (has_table_privilege(r, c.oid, 'SELECT') OR has_table_privilege(r, c.oid, 'INSERT'))}), 0, 'partitions are granted to nobody');
+is($te->sql(q{SELECT bool_or(relrowsecurity) FROM pg_class WHERE relname LIKE 'events%' AND relnamespace = 'trigger_engine'::regnamespace}), 'f',
+	'events has no row-level security, which forbids COPY');
+
+# ---- a bare application ----
+
+may('bare', q{INSERT INTO trigger_engine.events (user_id, name) VALUES ('b1', 'cart')}, 'insert an event');
+may('bare', "COPY trigger_engine.events (user_id, name) FROM stdin;\nb2\tcart\nb3\tcart\n\\.\n", 'COPY events');
+may('bare', q{INSERT INTO trigger_engine.events (user_id, name, dedupe_key) VALUES ('b4', 'cart', 'k'), ('b4', 'cart', 'k') ON CONFLICT DO NOTHING}, 'repeat an event');
+may('bare', q{PREPARE p AS INSERT INTO trigger_engine.events (user_id, name) VALUES ($1, 'cart'); EXECUTE p('b5')}, 'use a prepared statement');
+ok($te->idle, 'the queue drains');
+is(join(' ', sort map { $_->{body} =~ /"body": ?"([^"]*)"/ } $receiver->received), 'b1 b2 b3 b4 b5', 'its events start journeys, each once');
+is($te->sql(q{SELECT count(*) FROM trigger_engine.events WHERE user_id = 'b4'}), 1, 'a repeated event is a no-op, though it may not delete');
+for my $role ('bare', 'app')
+{
+	may_not($role, 'SELECT * FROM trigger_engine.events', 'SELECT from events');
+	may_not($role, q{INSERT INTO trigger_engine.events (user_id, name) VALUES ('x', 'cart') RETURNING event_id}, 'INSERT ... RETURNING');
+	may_not($role, q{UPDATE trigger_engine.events SET name = 'x'}, 'UPDATE events');
+	may_not($role, q{DELETE FROM trigger_engine.events}, 'DELETE from events');
+	may_not($role, q{TRUNCATE trigger_engine.events}, 'TRUNCATE events');
+	may_not($role, q{COPY trigger_engine.events TO stdout}, 'COPY events TO');
+	may_not($role, q{SELECT * FROM trigger_engine.all_events}, 'read all_events');
+	may_not($role, q{INSERT INTO trigger_engine.events_default (user_id, name) VALUES ('x', 'cart')}, 'insert straight into a partition');
+	may_not($role, q{CREATE TRIGGER t AFTER INSERT ON trigger_engine.events FOR EACH ROW EXECUTE FUNCTION trigger_engine._capture_event()}, 'make a trigger on events');
+	may_not($role, q{ALTER TABLE trigger_engine.events DISABLE TRIGGER ALL}, 'disable the capture trigger');
+	may_not($role, q{SET trigger_engine.ingest = off}, 'turn the capture off');
+	may_not($role, q{SET session_replication_role = replica}, 'turn triggers off');
+	may_not($role, q{SELECT setval('trigger_engine._event_id_seq', 1)}, 'set a sequence');
+	may_not($role, q{SELECT * FROM trigger_engine.journeys}, 'read journeys');
+}
+may_not('nobody', q{INSERT INTO trigger_engine.events (user_id, name) VALUES ('x', 'cart')}, 'insert without any grant');
+may_not('reader', q{INSERT INTO trigger_engine.events (user_id, name) VALUES ('x', 'cart')}, 'insert as a reader');
+
+# ---- each level does its work ----
+
+may('app', q{INSERT INTO trigger_engine.users (user_id, attributes) VALUES ('a1', '{"n": 1}') ON CONFLICT (user_id) DO UPDATE SET attributes = excluded.attributes;
+	INSERT INTO trigger_engine.endpoints (user_id, channel, address) VALUES ('a1', 'email', 'a@example.test'); UPDATE trigger_engine.endpoints SET state = 'disabled' WHERE user_id = 'a1';
+	DELETE FROM trigger_engine.users WHERE user_id = 'a1'; SELECT trigger_engine.set_consent('a1', 'email', 'opted_in');
+	INSERT INTO trigger_engine.events (user_id, name) VALUES ('a1', 'cart'); SELECT * FROM trigger_engine.inbox('a1'); SELECT trigger_engine.mark_inbox('a1', 'read');
+	SELECT * FROM trigger_engine.inbox_counts('a1')}, 'write users, endpoints, consent and events, and serve the inbox');
+may('analyst', q{CREATE TABLE members (user_id text PRIMARY KEY, since date); CREATE VIEW member AS SELECT user_id FROM members;
+	SELECT trigger_engine.create_segment('member', 'member'); SELECT trigger_engine.in_segment('member', 'x'); SELECT * FROM trigger_engine.segment_members('member');
+	SELECT trigger_engine.create_template('t', 'in_app', '{"title": "x"}');
+	SELECT trigger_engine.create_journey('j', '{"kind": "event", "name": "read"}', '[{"id": "s", "send": "t"}]', segment => 'member');
+	SELECT trigger_engine.alter_journey('j', purpose => 'x'); SELECT trigger_engine.disable_journey('j'); SELECT trigger_engine.enable_journey('j');
+	SELECT trigger_engine.create_event_schema('lax', '{"required": ["a"]}', on_violation => 'quarantine'); SELECT trigger_engine.drop_event_schema('lax');
+	SELECT trigger_engine.track_table('members', 'joined', 'user_id'); INSERT INTO members VALUES ('m1', '2020-01-01'); SELECT trigger_engine.untrack_table('members');
+	SELECT trigger_engine.cancel_sends(journey => 'j')}, 'make segments, templates, journeys, schemas, sources');
+may($_, qq{SELECT trigger_engine.explain_send((SELECT min(send_id) FROM trigger_engine.sends)); } . join(' ', map { "SELECT count(*) FROM trigger_engine.$_;" }
+	  qw(journeys segments templates providers event_schemas tracked_tables sends decisions attempts enrollments consents queue_status worker_status quarantined_events all_events)),
+	'read all views') for qw(reader analyst admin);
+may('admin', q{SET client_min_messages = error; SELECT trigger_engine.create_provider('p', 'webhook', '{"url": "https://example.test/"}');
+	SELECT trigger_engine.set_secret('p', '{"keys": ["env:TRIGGER_ENGINE_SECRET_P"]}'); SELECT trigger_engine.alter_provider('p', enabled => false); SELECT trigger_engine.drop_provider('p');
+	SELECT trigger_engine.pause('x'); SELECT trigger_engine.resume(); SELECT trigger_engine.stop_workers(); SELECT trigger_engine.start_workers(); SELECT trigger_engine.wait_until_idle('20 s');
+	SELECT trigger_engine.retry_sends(); SELECT trigger_engine.maintain(); SELECT trigger_engine.advance_clock('1 s'); SELECT trigger_engine.set_clock(NULL);
+	SELECT trigger_engine.set_consent('a1', 'email', 'opted_out')}, 'run providers, secrets, pause, workers, clock');
+
+# ---- and no other ----
+
+my %beyond = (
+	reader => [ q{create_template('x', 'in_app', '{"title": "x"}')}, q{drop_journey('welcome')}, q{cancel_sends(user_id => 'b1')}, q{pause()}, q{set_consent('a1', 'email', 'opted_in')}, q{inbox('a1')} ],
+	app => [ q{create_template('x', 'in_app', '{"title": "x"}')}, q{explain_send(1)}, q{segment_members('member')}, q{pause()}, q{resume()}, q{stop_workers()}, q{retry_sends()} ],
+	analyst => [ q{create_provider('x', 'webhook', '{"url": "https://example.test/"}')}, q{alter_provider('hook', '{"url": "https://example.test/"}')}, q{set_secret('hook', '{"keys": []}')},
+		q{pause()}, q{resume()}, q{stop_workers()}, q{retry_sends()}, q{set_clock('2020-01-01')}, q{maintain()} ],
+	bare => [ q{in_segment('member', 'x')}, q{set_consent('a1', 'email', 'opted_in')}, q{wait_until_idle()} ]);
+for my $role (sort keys %beyond)
+{
+	may_not($role, "SELECT trigger_engine.$_") for @{ $beyond{$role} };
+}
+may_not($_, q{SELECT trigger_engine.grant_usage('nobody', 'admin')}, 'grant a level') for @levels;
+may_not('admin', q{SELECT * FROM trigger_engine._secrets}, 'read secrets');
+may_not($_, q{DROP EXTENSION trigger_engine}) for 'admin', 'analyst';
+may_not('nobody', q{SELECT trigger_engine.version()}, 'even look into the schema');
+
+# ---- taking a level away ----
+
+$te->sql("SELECT trigger_engine.revoke_usage('$_', '$_')") for @levels;
+is(relations_of($_) . functions_of($_), '', "revoke_usage() takes all of level $_") for @levels;
+my ($status, undef, $error) = $te->try(q{SELECT trigger_engine.grant_usage('nobody', 'king')});
+like($error, qr/unknown level "king"\nHINT:  Levels are reader, app, analyst and admin/, 'an unknown level is refused with a hint');
+$te->sql(q{CREATE ROLE "Odd role, with comma"; SELECT trigger_engine.grant_usage('"Odd role, with comma"', 'reader')});
+is(relations_of('Odd role, with comma'), $reads, 'a role may have any name');
+
+done_testing();

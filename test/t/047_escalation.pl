@@ -1,0 +1,235 @@
+# Attempts to gain what one was not given. SQL of analysts (views, functions, types,
+# casts) runs as its owner in a restricted operation wherever the engine runs it;
+# functions and operators that a stranger puts into the search_path are never called
+# by the engine's own SQL; internals cannot be reached.
+use strict;
+use warnings;
+
+use Test::More;
+use TriggerEngine;
+
+my $te = TriggerEngine->new;
+my $receiver = $te->receiver;
+
+$te->webhook('hook', $receiver->url('/hook'));
+$te->sql(q{CREATE ROLE analyst LOGIN; CREATE ROLE rival LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE app LOGIN; CREATE ROLE mallory LOGIN;
+	SELECT trigger_engine.grant_usage('analyst', 'analyst'), trigger_engine.grant_usage('rival', 'analyst'),
+		trigger_engine.grant_usage('reader', 'reader'), trigger_engine.grant_usage('app', 'app');
+	GRANT USAGE ON SCHEMA trigger_engine TO mallory; GRANT INSERT ON trigger_engine.events TO mallory;
+	GRANT CREATE ON SCHEMA public TO analyst, rival, mallory});
+
+sub as
+{
+	my ($role, $sql) = @_;
+	my ($status, $output, $error) = $te->try($sql, extra_params => [ '-U', $role ]);
+	return wantarray ? ($status == 0, $output, $error) : $output;
+}
+sub works
+{
+	my ($role, $sql, $what) = @_;
+	my ($done, $output, $error) = as($role, $sql);
+	ok($done, $what) or diag $error;
+	return $output;
+}
+sub refused
+{
+	my ($role, $sql, $expected, $what) = @_;
+	my ($done, undef, $error) = as($role, $sql);
+	ok(!$done && $error =~ $expected, $what // "$role is refused: $sql") or diag $error;
+	return;
+}
+
+# ---- what an analyst's function tries when the engine calls it ----
+
+my @attacks = (
+	q{ALTER ROLE analyst SUPERUSER},
+	q{CREATE ROLE backdoor SUPERUSER LOGIN},
+	q{GRANT pg_read_all_data TO analyst},
+	q{SET ROLE postgres},
+	q{SET SESSION AUTHORIZATION postgres},
+	q{RESET ROLE},
+	q{RESET SESSION AUTHORIZATION},
+	q{SELECT secret FROM trigger_engine._secrets},
+	q{UPDATE trigger_engine._journeys SET owner = 'analyst'},
+	q{SELECT trigger_engine._set_secret('postgres', 'hook', NULL)},
+	q{SELECT trigger_engine.resume()},
+	q{INSERT INTO trigger_engine._due (user_id, journey_id, entry_key, step, due_at, event_at, version) VALUES ('x', 1, 'x', 'x', now(), now(), 1)},
+	q{DELETE FROM trigger_engine.events},
+	q{COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'},
+	q{SELECT pg_read_file('postgresql.conf')},
+	q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'checkpointer'},
+	q{CREATE FUNCTION pg_catalog.gain() RETURNS int LANGUAGE sql AS 'SELECT 1'},
+	q{CREATE TEMP TABLE temporary (a int)},
+	q{DECLARE c CURSOR WITH HOLD FOR SELECT 1},
+	q{INSERT INTO deferred VALUES (1)},
+	q{LISTEN x},
+	q{ALTER VIEW evil OWNER TO postgres},
+	q{ALTER FUNCTION try_all(text) OWNER TO postgres},
+	q{SET trigger_engine.ingest = off},
+	q{SET session_replication_role = replica});
+my $list = join ', ', map { $te->quote($_) } @attacks;
+works('analyst', qq{CREATE TABLE tries (attempt text, result text, who name DEFAULT current_user, via text);
+GRANT SELECT ON tries TO PUBLIC;
+CREATE TABLE deferred (a int);
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN EXECUTE 'ALTER ROLE analyst SUPERUSER'; RETURN NULL; END \$\$;
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON deferred DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE FUNCTION try_all(via text) RETURNS boolean LANGUAGE plpgsql AS \$\$
+DECLARE
+	attempt text;
+	who name := current_user;
+BEGIN
+	-- a function that runs as anybody else must not break when it cannot write down so
+	RAISE LOG 'EVIL % runs as %', via, current_user;
+	FOREACH attempt IN ARRAY ARRAY[$list] LOOP
+		BEGIN
+			EXECUTE attempt;
+			INSERT INTO tries VALUES (attempt, 'done', who, via);
+		EXCEPTION WHEN OTHERS THEN
+			INSERT INTO tries VALUES (attempt, SQLSTATE, who, via);
+		END;
+	END LOOP;
+	PERFORM set_config('search_path', 'public', false), set_config('work_mem', '64kB', false);
+	RETURN true;
+EXCEPTION WHEN insufficient_privilege THEN
+	RETURN true;
+END \$\$;
+GRANT INSERT ON tries TO PUBLIC}, 'an analyst writes a function');
+
+# Which of the attacks had success, and as whom they ran.
+sub outcome
+{
+	my ($via) = @_;
+	return $te->sql(sprintf q{SELECT count(*) > 0, string_agg(DISTINCT who, ',') FILTER (WHERE who <> 'analyst'), string_agg(DISTINCT attempt, '; ') FILTER (WHERE result = 'done') FROM tries WHERE via = %s},
+		$te->quote($via));
+}
+sub nothing_gained
+{
+	my ($via, $what) = @_;
+	is(outcome($via), 't||', "$what: it runs as its owner, and nothing it tries has success");
+	is($te->sql(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'analyst'; SELECT count(*) FROM pg_roles WHERE rolname = 'backdoor'}), "f\n0", "$what: no role has gained");
+	my @others = grep { !/runs as analyst$/ } $te->log_since =~ /(EVIL \Q$via\E runs as .*)$/mg;
+	is_deeply(\@others, [], "$what: it never ran as anybody else");
+	return;
+}
+
+# a view
+works('analyst', q{CREATE VIEW evil AS SELECT user_id FROM (VALUES ('v1')) v(user_id) WHERE try_all('view')}, 'and a view that calls it');
+works('analyst', q{SELECT trigger_engine.create_segment('evil', 'evil')}, 'which becomes a segment');
+nothing_gained('view', 'create_segment()');
+$te->sql('TRUNCATE tries');
+is($te->sql(q{SET search_path = pg_catalog; SELECT trigger_engine.in_segment('evil', 'v1');
+	SELECT current_user, session_user, current_setting('search_path'), current_setting('work_mem') = (SELECT reset_val || unit FROM pg_settings WHERE name = 'work_mem')}), "t\npostgres|postgres|pg_catalog|t",
+	'a superuser who asks whether a user is in it is not changed');
+nothing_gained('view', 'in_segment() of a superuser');
+$te->sql('TRUNCATE tries');
+is($te->sql(q{SELECT trigger_engine.segment_members('evil')}), 'v1', 'a superuser lists it');
+nothing_gained('view', 'segment_members() of a superuser');
+$te->sql('TRUNCATE tries');
+is(as('reader', q{SELECT trigger_engine.in_segment('evil', 'v1')}), 't', 'a reader asks');
+nothing_gained('view', 'in_segment() of a reader');
+$te->sql('TRUNCATE tries');
+works('analyst', q{SELECT trigger_engine.create_template('t', 'webhook', '{"body": "{{ user.user_id }}"}');
+	SELECT trigger_engine.create_journey('gated', '{"kind": "event", "name": "gated"}', '[{"id": "send", "send": "t", "provider": "hook"}]', segment => 'evil')}, 'a journey uses it');
+as('app', q{INSERT INTO trigger_engine.events (user_id, name) VALUES ('v1', 'gated')});
+ok($te->idle, 'the worker asks');
+is($te->sql(q{SELECT state FROM trigger_engine.sends WHERE user_id = 'v1'}), 'accepted', 'and sends');
+nothing_gained('view', 'the worker');
+is($te->sql(q{SELECT count(*) FROM tries WHERE result = '42501' AND attempt ~ '^(CREATE TEMP|INSERT INTO deferred|DECLARE|LISTEN|SET ROLE|SET SESSION)'}), 6,
+	'the operation is restricted');
+
+# a type whose check is a function, as the column that users are compared with
+works('analyst', q{CREATE DOMAIN evil_text AS text CHECK (try_all('domain'));
+	CREATE VIEW evil_domain AS SELECT NULL::evil_text AS user_id WHERE false}, 'an analyst makes a domain with a check of his own');
+$te->sql('TRUNCATE tries');
+works('analyst', q{SELECT trigger_engine.create_segment('evil domain', 'evil_domain')}, 'a view of it becomes a segment');
+nothing_gained('domain', 'create_segment() with a domain');
+$te->sql('TRUNCATE tries');
+is($te->sql(q{SELECT trigger_engine.in_segment('evil domain', 'v1')}), 'f', 'a superuser asks');
+nothing_gained('domain', 'in_segment() with a domain');
+$te->sql('TRUNCATE tries');
+works('analyst', q{SELECT trigger_engine.alter_journey('gated', segment => 'evil domain')}, 'a journey uses it');
+as('app', q{INSERT INTO trigger_engine.events (user_id, name) VALUES ('v2', 'gated')});
+ok($te->idle, 'the worker asks');
+nothing_gained('domain', 'the worker with a domain');
+
+# a type with a cast to json, in a table that is tracked
+works('analyst', q{CREATE TYPE mood AS ENUM ('fine');
+	CREATE FUNCTION mood_json(mood) RETURNS json LANGUAGE plpgsql AS $$ BEGIN PERFORM public.try_all('cast'); RETURN '"fine"'::json; END $$;
+	CREATE CAST (mood AS json) WITH FUNCTION mood_json(mood);
+	CREATE TABLE moods (id int PRIMARY KEY, who text, feels mood, more mood[]);
+	GRANT INSERT ON moods TO app;
+	SELECT trigger_engine.track_table('moods', 'mood', 'who');
+	SELECT trigger_engine.create_journey('moody', '{"kind": "event", "name": "mood"}', '[{"id": "send", "send": "t", "provider": "hook"}]')}, 'an analyst tracks a table with a type of his own');
+$te->sql('TRUNCATE tries');
+works('analyst', q{INSERT INTO moods VALUES (1, 'w1', 'fine', '{fine}')}, 'he inserts himself');
+nothing_gained('cast', 'the capture trigger');
+$te->sql('TRUNCATE tries');
+works('app', q{INSERT INTO moods VALUES (2, 'w2', 'fine', '{fine}')}, 'an application inserts');
+nothing_gained('cast', 'the capture trigger for an application');
+$te->sql('TRUNCATE tries');
+$te->sql(q{INSERT INTO moods VALUES (3, 'w3', 'fine', '{fine}')});
+ok($te->idle, 'the queue drains');
+nothing_gained('cast', 'the capture trigger for a superuser, and the worker');
+is($te->sql(q{SELECT count(*) FROM trigger_engine.sends WHERE journey = 'moody' AND state = 'accepted'}), 3, 'all of them are sent');
+
+# ---- what belongs to somebody else ----
+
+works('rival', q{CREATE VIEW mine AS SELECT 'r1'::text AS user_id; CREATE TABLE goods (id int PRIMARY KEY, who text)}, 'a rival has a view and a table');
+refused('rival', q{SELECT trigger_engine.create_segment('stolen', 'evil')}, qr/must be owner of view evil/);
+refused('analyst', q{SELECT trigger_engine.create_segment('stolen', 'mine')}, qr/must be owner of view mine/);
+refused('analyst', q{SELECT trigger_engine.create_segment('stolen', 'trigger_engine.users')}, qr/is not a view|must be owner/);
+refused('analyst', q{SELECT trigger_engine.create_segment('stolen', 'trigger_engine.sends')}, qr/must be owner of view/);
+refused('analyst', q{SELECT trigger_engine.create_segment('stolen', 'pg_catalog.pg_roles')}, qr/must be owner of view/);
+refused('analyst', q{SELECT trigger_engine.create_segment('evil', 'mine', or_replace => true)}, qr/must be owner of view mine/);
+refused('analyst', q{SELECT trigger_engine.track_table('goods', 'x', 'who')}, qr/must be owner of table goods/);
+refused('analyst', q{SELECT trigger_engine.track_table('trigger_engine._secrets', 'x', 'provider')}, qr/must be owner|cannot be tracked/);
+refused('analyst', q{SELECT trigger_engine.track_table('pg_catalog.pg_authid', 'x', 'rolname')}, qr/must be owner|not a table|permission denied/);
+refused('rival', q{SELECT trigger_engine.untrack_table('moods')}, qr/must be owner of table moods/);
+refused('rival', qq{SELECT trigger_engine.$_}, qr/must be owner of journey/)
+  for q{alter_journey('gated', purpose => 'x')}, q{disable_journey('gated')}, q{drop_journey('gated')}, q{cancel_sends(journey => 'gated')},
+  q{create_journey('gated', '{"kind": "event", "name": "x"}', '[{"id": "s", "send": "t"}]', or_replace => true)};
+refused('analyst', q{CREATE TRIGGER t AFTER INSERT ON moods FOR EACH ROW EXECUTE FUNCTION trigger_engine._capture_event('x', 'who', '', 'id', '')}, qr/permission denied for function/);
+refused('analyst', q{CREATE TRIGGER t AFTER INSERT ON moods FOR EACH STATEMENT EXECUTE FUNCTION trigger_engine._invalidate()}, qr/permission denied for function/);
+
+# ---- internals ----
+
+for my $role (qw(analyst app reader mallory))
+{
+	refused($role, "SELECT trigger_engine.$_", qr/permission denied for function/)
+	  for q{_pause('postgres', 'x')}, q{_resume('postgres')}, q{_create_provider('postgres', 'x', 'webhook', '{}', true)}, q{_set_secret('postgres', 'hook', NULL)},
+	  q{_stamp_if_empty('postgres')}, q{_recover_batches(0, 0, now())}, q{_move_rows('trigger_engine._secrets', 'x', 'y', now(), now())};
+	refused($role, $_, qr/permission denied for table/)
+	  for q{SELECT * FROM trigger_engine._secrets}, q{INSERT INTO trigger_engine._stamp SELECT}, q{DELETE FROM trigger_engine._pause},
+	  q{UPDATE trigger_engine._journey_versions SET steps = '[]'}, q{TRUNCATE trigger_engine._due}, q{INSERT INTO trigger_engine._segments VALUES ('x', 'pg_roles', 'postgres', NULL, now())};
+}
+refused('analyst', q{SELECT trigger_engine._extension_created()}, qr/permission denied/);
+like(($te->try(q{SELECT trigger_engine._extension_created()}))[2], qr/called by CREATE EXTENSION only/, 'not even a superuser pretends to create the extension');
+is($te->sql(q{SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p JOIN pg_language l ON l.oid = prolang WHERE pronamespace = 'trigger_engine'::regnamespace
+	AND (prosecdef OR lanname = 'plpgsql') AND NOT coalesce(proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)}), '', 'every function that runs as its owner has a search_path of its own');
+
+# ---- operators and functions of a stranger before those of the system ----
+
+# A shadow of every operator on the types that the engine uses, and of every function it
+# names, which tells who called it.
+works('mallory', q{DO $do$
+DECLARE
+	o record;
+	n int := 0;
+BEGIN
+	FOR o IN SELECT oprname, oprleft::regtype AS l, oprright::regtype AS r, oprresult::regtype AS result FROM pg_operator
+		WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprleft <> 0
+		AND oprleft::regtype::text = ANY (t) AND oprright::regtype::text = ANY (t) AND oprresult <> 'internal'::regtype
+		FROM (SELECT ARRAY['text', 'name', 'boolean', 'smallint', 'integer', 'bigint', 'oid', 'interval', 'timestamp with time zone', 'jsonb', 'text[]', 'jsonpath', 'numeric', 'double precision'] t) x
+	LOOP
+	END LOOP;
+END $do$} =~ s/FROM pg_operator.*LOOP\n\tEND LOOP/FROM pg_operator,
+		(SELECT ARRAY['text', 'name', 'boolean', 'smallint', 'integer', 'bigint', 'oid', 'interval', 'timestamp with time zone', 'jsonb', 'text[]', 'jsonpath', 'numeric', 'double precision'] t) x
+		WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprleft <> 0 AND oprleft::regtype::text = ANY (t) AND oprright::regtype::text = ANY (t)
+	LOOP
+		n := n + 1;
+		EXECUTE format('CREATE FUNCTION public.shadow_operator_%s(l %s, r %s) RETURNS %s LANGUAGE plpgsql AS \$\$ BEGIN RAISE LOG ''SHADOW % of % for %'', %L, pg_catalog.format(''%%s %%s'', %L, %L), current_user; RETURN l OPERATOR(pg_catalog.%s) r; END \$\$',
+			n, o.l, o.r, o.result, o.oprname, o.l, o.r, o.oprname);
+		EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = public.shadow_operator_%s)', o.oprname, o.l, o.r, n);
+	END LOOP/sr, 'a stranger shadows operators');
+
+done_testing();
