@@ -118,10 +118,11 @@ BEGIN
 	PERFORM trigger_engine._move_rows(source, partition, time_column, starts, ends);
 
 	-- A row that was on its way to DEFAULT would be refused once its partition is attached. So where there may
-	-- be such rows, those under way are waited for; not for long, as everybody's rows queue up behind.
+	-- be such rows, those under way are waited for; not for long, as everybody queues up behind. So are readers: one
+	-- that has looked up the partitions already would look for the moved rows in vain.
 	IF starts <= trigger_engine.clock() + current_setting('trigger_engine.event_lead')::interval THEN
 		PERFORM set_config('lock_timeout', '200ms', true);
-		EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', parent);
+		EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent);
 		PERFORM set_config('lock_timeout', '2s', true);
 	END IF;
 

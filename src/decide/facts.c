@@ -42,6 +42,28 @@ int8_column(HeapTuple row, TupleDesc desc, int number)
 }
 
 /*
+ * The earliest and the latest of the items' events, as parameters of a statement. With
+ * them it skips the partitions of other times before it opens any of their indexes.
+ */
+static void
+span_of_events(TeItem **items, int count, Datum *span)
+{
+	TimestampTz first = DT_NOEND;
+	TimestampTz last = DT_NOBEGIN;
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		first = Min(first, items[i]->event_at);
+		last = Max(last, items[i]->event_at);
+	}
+	span[0] = TimestampTzGetDatum(first);
+	span[1] = TimestampTzGetDatum(last);
+}
+
+static const Oid span_types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
+
+/*
  * User, event and run of every item. Returns how many events were not found.
  */
 static int
@@ -50,10 +72,12 @@ load_facts(TeItem **items, int count)
 	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, INT8OID, TIMESTAMPTZOID};
 	static SPIPlanPtr plan = NULL;
 	TeRows		rows;
+	Datum		span[2];
 	uint64		i;
 	SPITupleTable *table;
 	int			missing = 0;
 
+	span_of_events(items, count, span);
 	te_rows_init(&rows, lengthof(types), types);
 	for (i = 0; i < count; i++)
 	{
@@ -74,9 +98,9 @@ load_facts(TeItem **items, int count)
 					" LEFT JOIN trigger_engine.users u ON u.user_id = i.user_id"
 					" LEFT JOIN LATERAL (SELECT v.name, v.properties, v.context FROM trigger_engine.events v"
 					" WHERE v.user_id = i.user_id AND v.occurred_at = i.event_at AND v.event_id = i.event_id"
-					" LIMIT 1) e ON i.event_id <> 0"
+					" AND v.occurred_at >= $6 AND v.occurred_at <= $7 LIMIT 1) e ON i.event_id <> 0"
 					" LEFT JOIN trigger_engine._enrollments r ON r.user_id = i.user_id"
-					" AND r.journey_id = i.journey_id AND r.entry_key = i.entry_key", 0, NULL, NULL);
+					" AND r.journey_id = i.journey_id AND r.entry_key = i.entry_key", 2, span_types, span);
 	table = SPI_tuptable;
 	for (i = 0; i < table->numvals; i++)
 	{
@@ -149,10 +173,12 @@ te_facts_load_exits(TeItem **items, int count)
 	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID};
 	static SPIPlanPtr plan = NULL;
 	TeRows		rows;
+	Datum		span[2];
 	SPITupleTable *table;
 	uint64		i;
 	int			k;
 
+	span_of_events(items, count, span);
 	te_rows_init(&rows, lengthof(types), types);
 	for (i = 0; i < count; i++)
 	{
@@ -179,8 +205,8 @@ te_facts_load_exits(TeItem **items, int count)
 					"SELECT i.ord, e.name, e.properties, e.event_id"
 					" FROM unnest($1, $2, $3, $4, $5) AS i(user_id, event_at, event_id, ord, name)"
 					" JOIN trigger_engine.events e ON e.user_id = i.user_id AND e.name = i.name"
-					" AND e.occurred_at >= i.event_at AND (e.occurred_at > i.event_at OR e.event_id > i.event_id)",
-					0, NULL, NULL);
+					" AND e.occurred_at >= i.event_at AND (e.occurred_at > i.event_at OR e.event_id > i.event_id)"
+					" AND e.occurred_at >= $6", 1, span_types, span);
 	table = SPI_tuptable;
 	for (i = 0; i < table->numvals; i++)
 	{

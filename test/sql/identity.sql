@@ -46,6 +46,11 @@ BEGIN
 				WHEN o.oprname IN ('+', '-') THEN o.l ELSE 'boolean' END);
 		EXECUTE format('CREATE OPERATOR hostile.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = hostile.trap%s)', o.oprname, o.l, o.r, n);
 	END LOOP;
+	FOR o IN SELECT t FROM unnest(ARRAY['text', 'int2', 'int4', 'int8', 'timestamptz', 'jsonb']) t
+	LOOP
+		EXECUTE format('CREATE FUNCTION hostile.unnest(%s[]) RETURNS SETOF %1$s LANGUAGE plpgsql AS'
+			' ''BEGIN RAISE EXCEPTION ''''hostile function ran as %%'''', current_user; END''', o.t);
+	END LOOP;
 END
 $$;
 SELECT count(*) > 1000 AS armed FROM pg_catalog.pg_operator WHERE oprnamespace = 'hostile'::regnamespace;

@@ -61,10 +61,10 @@ my @attacks = (
 	q{CREATE FUNCTION pg_catalog.gain() RETURNS int LANGUAGE sql AS 'SELECT 1'},
 	q{CREATE TEMP TABLE temporary (a int)},
 	q{DECLARE c CURSOR WITH HOLD FOR SELECT 1},
-	q{INSERT INTO deferred VALUES (1)},
+	q{INSERT INTO public.deferred VALUES (1)},
 	q{LISTEN x},
-	q{ALTER VIEW evil OWNER TO postgres},
-	q{ALTER FUNCTION try_all(text) OWNER TO postgres},
+	q{ALTER VIEW public.evil OWNER TO postgres},
+	q{ALTER FUNCTION public.try_all(text) OWNER TO postgres},
 	q{SET trigger_engine.ingest = off},
 	q{SET session_replication_role = replica});
 my $list = join ', ', map { $te->quote($_) } @attacks;
@@ -83,9 +83,9 @@ BEGIN
 	FOREACH attempt IN ARRAY ARRAY[$list] LOOP
 		BEGIN
 			EXECUTE attempt;
-			INSERT INTO tries VALUES (attempt, 'done', who, via);
+			INSERT INTO public.tries VALUES (attempt, 'done', who, via);
 		EXCEPTION WHEN OTHERS THEN
-			INSERT INTO tries VALUES (attempt, SQLSTATE, who, via);
+			INSERT INTO public.tries VALUES (attempt, SQLSTATE, who, via);
 		END;
 	END LOOP;
 	PERFORM set_config('search_path', 'public', false), set_config('work_mem', '64kB', false);
@@ -134,11 +134,11 @@ as('app', q{INSERT INTO trigger_engine.events (user_id, name) VALUES ('v1', 'gat
 ok($te->idle, 'the worker asks');
 is($te->sql(q{SELECT state FROM trigger_engine.sends WHERE user_id = 'v1'}), 'accepted', 'and sends');
 nothing_gained('view', 'the worker');
-is($te->sql(q{SELECT count(*) FROM tries WHERE result = '42501' AND attempt ~ '^(CREATE TEMP|INSERT INTO deferred|DECLARE|LISTEN|SET ROLE|SET SESSION)'}), 6,
+is($te->sql(q{SELECT count(*) FROM tries WHERE result = '42501' AND attempt ~ '^(CREATE TEMP|INSERT INTO public.deferred|DECLARE|LISTEN|SET ROLE|SET SESSION)'}), 6,
 	'the operation is restricted');
 
 # a type whose check is a function, as the column that users are compared with
-works('analyst', q{CREATE DOMAIN evil_text AS text CHECK (try_all('domain'));
+works('analyst', q{CREATE DOMAIN evil_text AS text CHECK (public.try_all('domain'));
 	CREATE VIEW evil_domain AS SELECT NULL::evil_text AS user_id WHERE false}, 'an analyst makes a domain with a check of his own');
 $te->sql('TRUNCATE tries');
 works('analyst', q{SELECT trigger_engine.create_segment('evil domain', 'evil_domain')}, 'a view of it becomes a segment');
@@ -210,26 +210,129 @@ is($te->sql(q{SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p 
 # ---- operators and functions of a stranger before those of the system ----
 
 # A shadow of every operator on the types that the engine uses, and of every function it
-# names, which tells who called it.
-works('mallory', q{DO $do$
+# names. Each tells who called it, and then does what the real one does.
+my $types = q{'{text,name,boolean,smallint,integer,bigint,oid,interval,timestamp with time zone,jsonb,jsonpath,numeric,double precision,text[],bigint[],name[]}'::text[]};
+works('mallory', qq{DO \$do\$
 DECLARE
 	o record;
 	n int := 0;
+	body text := 'LANGUAGE plpgsql AS \$\$ BEGIN RAISE LOG USING MESSAGE = pg_catalog.concat(''SHADOW '', %L, '' for '', current_user); RETURN %s; END \$\$';
 BEGIN
 	FOR o IN SELECT oprname, oprleft::regtype AS l, oprright::regtype AS r, oprresult::regtype AS result FROM pg_operator
-		WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprleft <> 0
-		AND oprleft::regtype::text = ANY (t) AND oprright::regtype::text = ANY (t) AND oprresult <> 'internal'::regtype
-		FROM (SELECT ARRAY['text', 'name', 'boolean', 'smallint', 'integer', 'bigint', 'oid', 'interval', 'timestamp with time zone', 'jsonb', 'text[]', 'jsonpath', 'numeric', 'double precision'] t) x
-	LOOP
-	END LOOP;
-END $do$} =~ s/FROM pg_operator.*LOOP\n\tEND LOOP/FROM pg_operator,
-		(SELECT ARRAY['text', 'name', 'boolean', 'smallint', 'integer', 'bigint', 'oid', 'interval', 'timestamp with time zone', 'jsonb', 'text[]', 'jsonpath', 'numeric', 'double precision'] t) x
-		WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprleft <> 0 AND oprleft::regtype::text = ANY (t) AND oprright::regtype::text = ANY (t)
+		WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprleft <> 0 AND oprleft::regtype::text = ANY ($types) AND oprright::regtype::text = ANY ($types)
 	LOOP
 		n := n + 1;
-		EXECUTE format('CREATE FUNCTION public.shadow_operator_%s(l %s, r %s) RETURNS %s LANGUAGE plpgsql AS \$\$ BEGIN RAISE LOG ''SHADOW % of % for %'', %L, pg_catalog.format(''%%s %%s'', %L, %L), current_user; RETURN l OPERATOR(pg_catalog.%s) r; END \$\$',
-			n, o.l, o.r, o.result, o.oprname, o.l, o.r, o.oprname);
-		EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = public.shadow_operator_%s)', o.oprname, o.l, o.r, n);
-	END LOOP/sr, 'a stranger shadows operators');
+		EXECUTE format('CREATE FUNCTION public.shadow_%s(l %s, r %s) RETURNS %s ', n, o.l, o.r, o.result)
+			|| format(body, format('%s %s %s', o.l, o.oprname, o.r), format('l OPERATOR(pg_catalog.%s) r', o.oprname));
+		EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = public.shadow_%s)', o.oprname, o.l, o.r, n);
+	END LOOP;
+	FOR o IN SELECT DISTINCT p.oid, p.proname, pg_get_function_identity_arguments(p.oid) AS arguments, p.prorettype::regtype AS result,
+			(SELECT string_agg('\$' || g, ', ' ORDER BY g) FROM generate_series(1, p.pronargs) g) AS call
+		FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND NOT p.proretset AND p.provariadic = 0
+		AND NOT EXISTS (SELECT FROM unnest(p.proargtypes::oid[] || p.prorettype) a JOIN pg_type t ON t.oid = a WHERE t.typtype = 'p')
+		AND (p.proname IN ('now', 'nextval', 'hashtextextended', 'jsonb_typeof', 'abs', 'lower', 'length') OR EXISTS (SELECT FROM pg_proc e
+			WHERE e.pronamespace = 'trigger_engine'::regnamespace AND e.prosrc ~ ('\\m' || p.proname || '\\(')))
+	LOOP
+		EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s ', o.proname, o.arguments, o.result)
+			|| format(body, o.oid::regprocedure, format('pg_catalog.%I(%s)', o.proname, coalesce(o.call, '')));
+	END LOOP;
+	FOR o IN SELECT unnest('{text,bigint,integer,smallint,timestamptz,jsonb}'::text[]) AS t
+	LOOP
+		EXECUTE format('CREATE FUNCTION public.unnest(%s[]) RETURNS SETOF %s LANGUAGE plpgsql AS \$\$ BEGIN RAISE LOG ''SHADOW unnest for %%'', current_user; RETURN QUERY SELECT pg_catalog.unnest(\$1); END \$\$', o.t, o.t);
+	END LOOP;
+	CREATE FUNCTION public.jsonb_array_elements(jsonb) RETURNS SETOF jsonb LANGUAGE plpgsql AS
+		\$\$ BEGIN RAISE LOG 'SHADOW jsonb_array_elements for %', current_user; RETURN QUERY SELECT pg_catalog.jsonb_array_elements(\$1); END \$\$;
+END \$do\$}, 'a stranger shadows operators and functions');
+cmp_ok($te->sql(q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosrc ~ 'SHADOW'}), '>', 300, 'hundreds of them');
+sub shadows
+{
+	my ($position) = @_;
+	my %seen = map { $_ => 1 } $te->log_since($position) =~ /LOG:  (SHADOW .*)$/mg;
+	return join "\n", sort keys %seen;
+}
+my $position = $te->log_position;
+$te->sql('SET search_path = public, pg_catalog; SELECT 1 + 1, now()');
+like(shadows($position), qr/SHADOW integer \+ integer for postgres/, 'who sets such a search_path falls for them');
 
+# Everybody has it now, also the worker. No statement of the test may use an operator.
+$te->sql('ALTER DATABASE postgres SET search_path = public, pg_catalog');
+$te->sql('SELECT trigger_engine.stop_workers()');
+$position = $te->log_position;
+my $before = $receiver->count;
+$te->sql('SELECT trigger_engine.start_workers()');
+works('postgres', q{SET client_min_messages = error;
+SELECT trigger_engine.create_provider('second', 'webhook', '{"url": "https://example.test/", "timeout": "5 s"}');
+SELECT trigger_engine.alter_provider('second', '{"rate": 10}');
+SELECT trigger_engine.set_secret('second', '{"keys": ["env:TRIGGER_ENGINE_SECRET_X"]}');
+SELECT trigger_engine.create_template('s', 'webhook', '{"body": "{{ user.user_id }} {{ event.properties.total | default: 1 }}"}');
+SELECT trigger_engine.create_template('s', 'webhook', '{"body": "x"}', locale => 'de');
+SELECT trigger_engine.create_template('note', 'in_app', '{"title": "x"}');
+CREATE TABLE people (user_id text);
+INSERT INTO people VALUES ('s1'), ('s2'), ('s3'), ('s4');
+CREATE VIEW person AS SELECT user_id FROM people;
+SELECT trigger_engine.create_segment('person', 'person');
+SELECT trigger_engine.create_event_schema('lax', '{"required": ["sku"], "properties": {"sku": {"type": "string", "pattern": "^a"}}}', on_violation => 'quarantine');
+SELECT trigger_engine.create_journey('shadowed', '{"kind": "event", "name": "cart", "where": "$.total > 10"}', '[{"id": "send", "send": "s", "provider": "hook"}]', segment => 'person', ttl => '1 day');
+SELECT trigger_engine.create_journey('waiting', '{"kind": "event", "name": "browse"}', '[{"id": "wait", "wait": "1 day"}, {"id": "send", "send": "s", "provider": "hook"}]', exit_on => '[{"name": "order"}]', goal => '[{"name": "goal"}]');
+SELECT trigger_engine.create_journey('once', '{"kind": "event", "name": "once"}', '[{"id": "send", "send": "note"}]', reentry => '{"policy": "once"}');
+SELECT trigger_engine.create_journey('keyed', '{"kind": "event", "name": "keyed", "entry_key": "$.sku"}', '[{"id": "send", "send": "note"}]', reentry => '{"policy": "once_per_key"}');
+SELECT trigger_engine.create_journey('after', '{"kind": "event", "name": "after"}', '[{"id": "send", "send": "note"}]', reentry => '{"policy": "after", "after": "1 day"}');
+SELECT trigger_engine.create_journey('parallel', '{"kind": "event", "name": "parallel"}', '[{"id": "send", "send": "note"}]', reentry => '{"policy": "parallel", "limit": 1}');
+SELECT trigger_engine.alter_journey('once', purpose => 'x');
+CREATE TABLE purchases (id int PRIMARY KEY, who text, total numeric, at timestamptz, state text);
+SELECT trigger_engine.track_table('purchases', 'cart', 'who', time_column => 'at', on_update => '{state}');}, 'configuration under a hostile search_path');
+my $events = q{INSERT INTO trigger_engine.events (user_id, name, properties) VALUES ('s1', 'cart', '{"total": 20}'), ('s2', 'browse', '{}'), ('s2', 'order', '{}'), ('s3', 'browse', '{}'), ('s3', 'goal', '{}'), ('s4', 'browse', '{}'),
+	('s1', 'once', '{}'), ('s1', 'once', '{}'), ('s1', 'keyed', '{"sku": "a"}'), ('s1', 'keyed', '{"sku": "a"}'), ('s1', 'after', '{}'), ('s1', 'after', '{}'), ('s1', 'parallel', '{}'), ('s1', 'parallel', '{}'), ('s1', 'lax', '{}');
+INSERT INTO trigger_engine.events (user_id, name, properties, dedupe_key) VALUES ('s2', 'cart', '{"total": 20}', 'k'), ('s2', 'cart', '{"total": 20}', 'k');};
+works('app', $events, 'events of an application');
+works('postgres', "$events INSERT INTO purchases VALUES (1, 's3', 20, 'yesterday', 'new'); UPDATE purchases SET state = 'paid';", 'events of a superuser');
+works('mallory', q{INSERT INTO trigger_engine.events (user_id, name, properties) VALUES ('s4', 'cart', '{"total": 20}')}, 'events of the stranger');
+ok($receiver->wait_for($before + 4, 30), 'messages are sent');
+ok($te->idle, 'all of them');
+works('postgres', join(' ', map { "SELECT * FROM trigger_engine.$_;" } qw(journeys segments templates providers event_schemas tracked_tables sends decisions attempts enrollments
+	consents queue_status worker_status quarantined_events all_events)) . q{
+SELECT * FROM trigger_engine.explain_send(1);
+SELECT trigger_engine.in_segment('person', 's1');
+SELECT * FROM trigger_engine.segment_members('person');
+SELECT trigger_engine.set_consent('s1', 'webhook', 'opted_out');
+SELECT trigger_engine.set_consent('s1', 'webhook', 'opted_in');
+SELECT * FROM trigger_engine.inbox('s1');
+SELECT * FROM trigger_engine.inbox_counts('s1');
+SELECT trigger_engine.mark_inbox('s1', 'read');
+INSERT INTO trigger_engine.users (user_id) VALUES ('s1');
+INSERT INTO trigger_engine.endpoints (user_id, channel, address) VALUES ('s1', 'email', 'a@example.test');
+SELECT trigger_engine.cancel_sends(journey => 'waiting');
+SELECT trigger_engine.retry_sends();
+SELECT trigger_engine.pause('x');
+SELECT trigger_engine.resume();
+SELECT trigger_engine.maintain();
+SELECT trigger_engine.disable_journey('once');
+SELECT trigger_engine.enable_journey('once');
+SELECT trigger_engine.untrack_table('purchases');
+SELECT trigger_engine.drop_journey('shadowed');
+SELECT trigger_engine.drop_journey('waiting');
+SELECT trigger_engine.drop_segment('person');
+SELECT trigger_engine.drop_event_schema('lax');
+SELECT trigger_engine.drop_template('s');
+SELECT trigger_engine.drop_provider('second');
+SELECT trigger_engine.grant_usage('reader', 'admin');
+SELECT trigger_engine.revoke_usage('reader', 'admin');}, 'views and functions');
+ok($te->idle, 'and the worker');
+is(shadows($position), '', 'none of it fell for a shadow');
+$te->sql('ALTER DATABASE postgres RESET search_path');
+
+# ---- a schema that a stranger made before CREATE EXTENSION ----
+
+$te->sql('CREATE DATABASE trap; GRANT CREATE ON DATABASE trap TO mallory');
+my $trap = $te->in('trap');
+my ($status, undef, $error) = $trap->try('CREATE SCHEMA trigger_engine', extra_params => [ '-U', 'mallory' ]);
+is($status, 0, 'a stranger owns the schema');
+($status, undef, $error) = $trap->try('CREATE EXTENSION trigger_engine');
+isnt($status, 0, 'the extension does not go into it');
+like($error, qr/schema "?trigger_engine"? .*owned by/, 'and says why');
+$trap->sql('ALTER SCHEMA trigger_engine OWNER TO postgres');
+($status, undef, $error) = $trap->try('CREATE EXTENSION trigger_engine');
+is($status, 0, 'into one of its own it does') or diag $error;
+
+unlike($te->log_since, qr/TRAP|PANIC|terminated by signal/, 'nothing crashed');
 done_testing();
