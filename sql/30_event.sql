@@ -125,7 +125,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION trigger_engine.track_table(regclass, text, name, name[], name, name[]) IS
-'Makes rows of an application table events. event: their name. user_column: whose they are (rows without a user are passed over). properties: columns that become properties, default all but the user. time_column: when it happened (timestamptz, timestamp or date), default the transaction''s time. on_update: columns whose change is an event, too. Rows are not copied. Only the table''s owner may; the table needs a primary key. Track again to change.';
+'Makes rows of an application table events. event: their name. user_column: whose they are (rows without a user, or with one of more than 512 bytes, are passed over). properties: columns that become properties, default all but the user. time_column: when it happened (timestamptz, timestamp or date), default the transaction''s time. on_update: columns whose change is an event, too. Rows are not copied. Only the table''s owner may; the table needs a primary key. Track again to change.';
 
 CREATE FUNCTION trigger_engine._track_table(invoker name, source regclass, event text, user_column name,
 	properties name[], time_column name, on_update name[])
@@ -254,6 +254,28 @@ AS 'MODULE_PATHNAME', 'te_check_event_schema'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION trigger_engine._check_event_schema(jsonb) IS 'Throws unless the schema uses the supported subset of JSON Schema.';
 
+CREATE FUNCTION trigger_engine._may_act_for(invoker name, owner name) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	-- what belonged to a role that is gone is left to superusers
+	SELECT coalesce((SELECT pg_has_role($1, r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = $2),
+		(SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = $1), false)
+$$;
+COMMENT ON FUNCTION trigger_engine._may_act_for(name, name) IS 'Whether the invoker is the owner of an object, a member of that role, or a superuser.';
+
+CREATE FUNCTION trigger_engine._check_owner(invoker name, owner name, object text) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF owner IS NOT NULL AND NOT trigger_engine._may_act_for(invoker, owner) THEN
+		RAISE EXCEPTION 'must be owner of %', object USING ERRCODE = 'insufficient_privilege';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._check_owner(name, name, text) IS 'Throws unless the invoker may act for the owner; an owner of NULL means that there is no such object.';
+
 CREATE FUNCTION trigger_engine.create_event_schema(event text, schema jsonb,
 	on_violation text DEFAULT 'refuse', or_replace boolean DEFAULT false)
 RETURNS void
@@ -282,6 +304,8 @@ BEGIN
 		RAISE EXCEPTION 'a schema for event "%" exists already', event USING ERRCODE = 'duplicate_object',
 			HINT = 'Pass or_replace => true to replace it.';
 	END IF;
+	PERFORM trigger_engine._check_owner(invoker, (SELECT s.owner FROM trigger_engine._event_schemas s WHERE s.event = event),
+		format('the schema of event "%s"', event));
 	INSERT INTO trigger_engine._event_schemas VALUES (event, schema, on_violation, invoker, trigger_engine.clock())
 	ON CONFLICT ON CONSTRAINT _event_schemas_pkey DO UPDATE SET schema = excluded.schema,
 		on_violation = excluded.on_violation, owner = excluded.owner, updated_at = excluded.updated_at;
@@ -302,6 +326,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
+	PERFORM trigger_engine._check_owner(invoker, (SELECT s.owner FROM trigger_engine._event_schemas s WHERE s.event = event),
+		format('the schema of event "%s"', event));
 	DELETE FROM trigger_engine._event_schemas s WHERE s.event = event;
 	IF NOT FOUND AND NOT coalesce(if_exists, false) THEN
 		RAISE EXCEPTION 'there is no schema for event "%"', event USING ERRCODE = 'undefined_object';

@@ -39,6 +39,8 @@ BEGIN
 		RAISE EXCEPTION 'segment "%" exists already', name USING ERRCODE = 'duplicate_object',
 			HINT = 'Pass or_replace => true to replace it.';
 	END IF;
+	PERFORM trigger_engine._check_owner(invoker, (SELECT s.owner FROM trigger_engine._segments s WHERE s.name = name),
+		format('segment "%s"', name));
 	INSERT INTO trigger_engine._segments VALUES (name, view, invoker, description, trigger_engine.clock())
 	ON CONFLICT ON CONSTRAINT _segments_pkey DO UPDATE SET view = excluded.view, owner = excluded.owner,
 		description = coalesce(excluded.description, _segments.description);
@@ -71,6 +73,8 @@ BEGIN
 		RAISE EXCEPTION 'segment "%" is used by journey "%"', name, journey
 			USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Alter or drop the journey first.';
 	END IF;
+	PERFORM trigger_engine._check_owner(invoker, (SELECT s.owner FROM trigger_engine._segments s WHERE s.name = name),
+		format('segment "%s"', name));
 	DELETE FROM trigger_engine._segments s WHERE s.name = name;
 	IF NOT FOUND AND NOT coalesce(if_exists, false) THEN
 		RAISE EXCEPTION 'segment "%" does not exist', name USING ERRCODE = 'undefined_object';

@@ -48,6 +48,8 @@ BEGIN
 		RAISE EXCEPTION 'template "%" exists already', name USING ERRCODE = 'duplicate_object',
 			HINT = 'Pass or_replace => true to replace it.';
 	END IF;
+	PERFORM trigger_engine._check_owner(invoker, t.owner, format('template "%s"', name))
+	FROM trigger_engine._templates t WHERE t.name = name;
 	INSERT INTO trigger_engine._templates VALUES (name, coalesce(locale, ''), channel, content, 1, invoker, trigger_engine.clock())
 	ON CONFLICT ON CONSTRAINT _templates_pkey DO UPDATE SET content = excluded.content, owner = excluded.owner,
 		version = _templates.version + 1, updated_at = excluded.updated_at;
@@ -79,6 +81,8 @@ BEGIN
 		RAISE EXCEPTION 'template "%" is used by journey "%"', name, journey
 			USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Alter or drop the journey first.';
 	END IF;
+	PERFORM trigger_engine._check_owner(invoker, t.owner, format('template "%s"', name))
+	FROM trigger_engine._templates t WHERE t.name = name;
 	DELETE FROM trigger_engine._templates t WHERE t.name = name AND (locale IS NULL OR t.locale = locale);
 	IF NOT FOUND AND NOT coalesce(if_exists, false) THEN
 		RAISE EXCEPTION 'template "%" does not exist', name USING ERRCODE = 'undefined_object';

@@ -116,7 +116,7 @@ BEGIN
 		RAISE EXCEPTION 'journey "%" exists already', name USING ERRCODE = 'duplicate_object',
 			HINT = 'Pass or_replace => true to give it a new version, or use alter_journey().';
 	ELSIF FOUND THEN
-		PERFORM trigger_engine._check_journey_owner(invoker, journey);
+		PERFORM trigger_engine._check_owner(invoker, journey.owner, format('journey "%s"', journey.name));
 		UPDATE trigger_engine._journeys j SET version = journey.version + 1, owner = invoker,
 			state = CASE WHEN coalesce(enabled, true) THEN 'live' ELSE 'draft' END,
 			description = coalesce(description, j.description), updated_at = trigger_engine.clock()
@@ -134,19 +134,6 @@ END
 $$;
 COMMENT ON FUNCTION trigger_engine._create_journey(name, text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, text, boolean, boolean) IS 'Behind create_journey().';
 
-CREATE FUNCTION trigger_engine._check_journey_owner(invoker name, journey trigger_engine._journeys) RETURNS void
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF NOT coalesce((SELECT pg_has_role(invoker, r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = journey.owner),
-		(SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = invoker)) THEN
-		RAISE EXCEPTION 'must be owner of journey "%"', journey.name USING ERRCODE = 'insufficient_privilege';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION trigger_engine._check_journey_owner(name, trigger_engine._journeys) IS 'Throws unless the invoker may act for the journey''s owner.';
-
 CREATE FUNCTION trigger_engine._find_journey(invoker name, name text) RETURNS trigger_engine._journeys
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -162,7 +149,7 @@ BEGIN
 				ARRAY(SELECT j.name FROM trigger_engine._journeys j ORDER BY j.name)) || '".',
 				'See the view trigger_engine.journeys.');
 	END IF;
-	PERFORM trigger_engine._check_journey_owner(invoker, journey);
+	PERFORM trigger_engine._check_owner(invoker, journey.owner, format('journey "%s"', journey.name));
 	RETURN journey;
 END
 $$;

@@ -51,11 +51,12 @@ BEGIN
 		ON CONFLICT (user_id, journey_id, entry_key, step) DO NOTHING
 	), send AS (
 		INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step, channel, state, gate,
-			reason, due_at, event_id, event_at, decided_at, handed_over_at, finished_at, attempts)
+			reason, due_at, event_id, event_at, decided_at, handed_over_at, finished_at, attempts, detail)
 		SELECT i.send_id, i.user_id, i.journey_id, i.version, i.entry_key, i.step, i.channel, 'unknown', 'provider',
 			CASE WHEN i.crashes + 1 >= 3 THEN format('quarantined: under way in %s crashes', i.crashes + 1)
 				ELSE 'under way when the worker ended' END,
-			i.due_at, i.event_id, i.event_at, i.claimed_at, i.claimed_at, now, i.attempt
+			i.due_at, i.event_id, i.event_at, i.claimed_at, i.claimed_at, now, i.attempt,
+			CASE WHEN i.context IS NOT NULL THEN jsonb_build_object('context', i.context::jsonb) END
 		FROM item i WHERE NOT again
 	)
 	SELECT count(*) INTO items FROM item;
@@ -123,13 +124,13 @@ CREATE FUNCTION trigger_engine._gates(state text, gate text, reason text) RETURN
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
 	SELECT pg_catalog.jsonb_agg(
-		CASE WHEN stop.n IS NULL OR g.n < stop.n THEN pg_catalog.jsonb_build_object('gate', g.name, 'result', 'pass')
+		CASE WHEN stop.n IS NULL OR g.n OPERATOR(pg_catalog.<) stop.n THEN pg_catalog.jsonb_build_object('gate', g.name, 'result', 'pass')
 			ELSE pg_catalog.jsonb_build_object('gate', g.name, 'result', 'stop', 'reason', $3) END ORDER BY g.n)
 	FROM (VALUES (1, 'journey_live'), (2, 'entry'), (3, 'exit'), (4, 'expiry'), (5, 'segment'), (6, 'consent'),
 		(7, 'endpoint'), (8, 'render'), (9, 'provider')) AS g(n, name)
 	LEFT JOIN LATERAL (SELECT s.n FROM (VALUES (1, 'journey_live'), (2, 'entry'), (3, 'exit'), (3, 'goal'), (4, 'expiry'),
-		(5, 'segment'), (6, 'consent'), (7, 'endpoint'), (8, 'render'), (9, 'provider')) AS s(n, name) WHERE s.name = $2) stop ON true
-	WHERE stop.n IS NULL OR g.n <= stop.n
+		(5, 'segment'), (6, 'consent'), (7, 'endpoint'), (8, 'render'), (9, 'provider')) AS s(n, name) WHERE s.name OPERATOR(pg_catalog.=) $2) stop ON true
+	WHERE stop.n IS NULL OR g.n OPERATOR(pg_catalog.<=) stop.n
 $$;
 COMMENT ON FUNCTION trigger_engine._gates(text, text, text) IS
 'The gates in their order with what each came to, derived from the one that stopped a send.';
@@ -212,7 +213,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION trigger_engine.cancel_sends(text, text, text) IS
-'Cancels what is due, of a journey, of a user, or of a user in a journey; their runs are exited. Returns how many messages. Rows a worker has claimed are not touched. One of journey and user_id is required.';
+'Cancels what is due, of a journey, of a user, or of a user in a journey; their runs are exited. Returns how many messages. Journeys that the caller may not act for are left alone, and so are rows that a worker has claimed. One of journey and user_id is required.';
 
 CREATE FUNCTION trigger_engine._cancel_sends(invoker name, journey text, user_id text, reason text) RETURNS bigint
 LANGUAGE plpgsql
@@ -232,7 +233,9 @@ BEGIN
 	END IF;
 	WITH gone AS (
 		DELETE FROM trigger_engine._due d
-		WHERE (wanted IS NULL OR d.journey_id = wanted) AND (user_id IS NULL OR d.user_id = user_id) RETURNING *
+		WHERE (wanted IS NULL OR d.journey_id = wanted) AND (user_id IS NULL OR d.user_id = user_id)
+			AND d.journey_id IN (SELECT j.journey_id FROM trigger_engine._journeys j
+				WHERE trigger_engine._may_act_for(invoker, j.owner)) RETURNING *
 	), run AS (
 		INSERT INTO trigger_engine._enrollments AS r (user_id, journey_id, entry_key, version, entered_at, exited_at, exit_reason)
 		SELECT DISTINCT ON (g.user_id, g.journey_id, g.entry_key) g.user_id, g.journey_id, g.entry_key, g.version, g.event_at,
@@ -294,10 +297,11 @@ BEGIN
 		FROM again a WHERE a.handed_over_at IS NOT NULL
 	), due AS (
 		INSERT INTO trigger_engine._due (user_id, journey_id, entry_key, step, lane, due_at, event_id, event_at, version,
-			attempt, send_id, first_due_at, note)
+			attempt, send_id, first_due_at, note, context)
 		SELECT a.user_id, a.journey_id, a.entry_key, a.step, trigger_engine._lane(a.journey_id, a.version, a.step),
 			trigger_engine.clock(), a.event_id, a.event_at, a.version,
-			a.attempts, a.send_id, trigger_engine.clock(), format('retried by %s, was %s', invoker, a.state)
+			a.attempts, a.send_id, trigger_engine.clock(), format('retried by %s, was %s', invoker, a.state),
+			a.detail -> 'context'
 		FROM again a RETURNING 1
 	)
 	SELECT count(*) INTO result FROM due;

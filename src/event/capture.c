@@ -169,7 +169,7 @@ te_capture_event(PG_FUNCTION_ARGS)
 	te_event_read(source, trigger, &event);
 	set = te_journey_set();
 	te_run_as_begin(&saved, owner, TE_RUN_KEPT_PLANS);
-	if (event.user_id != NULL && event.user_id[0] != '\0')
+	if (event.user_id != NULL && event.user_id[0] != '\0' && strlen(event.user_id) <= TE_MAX_ID_BYTES)
 		process(source, trigger, &event, set);
 	SPI_finish();
 	te_run_as_end(&saved);

@@ -26,6 +26,9 @@ typedef struct TeEvent
 	bool		tracked;		/* from an application's table */
 } TeEvent;
 
+/* Longer user ids and dedupe keys are refused; they are part of index keys. */
+#define TE_MAX_ID_BYTES 512
+
 /* What the trigger knows about a table it fires on. */
 typedef struct TeSource TeSource;
 

@@ -19,8 +19,6 @@
 PG_FUNCTION_INFO_V1(te_is_watched);
 PG_FUNCTION_INFO_V1(te_check_event);
 
-#define MAX_ID_BYTES 512
-
 /*
  * True when the engine may act in this session and database. Without a stamp
  * only dedupe keys are honoured, and not even those while a dump is being
@@ -123,9 +121,9 @@ check_text(FunctionCallInfo fcinfo, int number, const char *field, int max)
 Datum
 te_check_event(PG_FUNCTION_ARGS)
 {
-	check_text(fcinfo, 0, "user_id", MAX_ID_BYTES);
+	check_text(fcinfo, 0, "user_id", TE_MAX_ID_BYTES);
 	check_text(fcinfo, 1, "name", sizeof(((TeWatch *) 0)->event) - 1);
-	check_text(fcinfo, 3, "dedupe_key", MAX_ID_BYTES);
+	check_text(fcinfo, 3, "dedupe_key", TE_MAX_ID_BYTES);
 	if (!PG_ARGISNULL(2))
 	{
 		Jsonb	   *properties = PG_GETARG_JSONB_P(2);

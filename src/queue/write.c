@@ -98,7 +98,7 @@ te_queue_insert_due(TeRows *rows)
 
 static const Oid send_types[] = {INT8OID, TEXTOID, INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-TIMESTAMPTZOID, INT2OID, INT4OID, INT4OID, TEXTOID, TEXTOID};
+TIMESTAMPTZOID, INT2OID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID};
 
 /*
  * An empty collection of history rows.
@@ -144,6 +144,9 @@ te_queue_add_send(TeRows *rows, const TeItem *item, TimestampTz now)
 	nulls[19] = item->status == 0;
 	te_queue_set_text(values, nulls, 20, item->provider_ref);
 	te_queue_set_text(values, nulls, 21, item->response);
+	/* the source's row may change: retry_sends() has the message rendered from what it said then */
+	te_queue_set_text(values, nulls, 22, item->context && strcmp(item->state, "accepted") != 0
+					  ? psprintf("{\"context\": %s}", te_json_to_cstring(item->context)) : NULL);
 	te_rows_add(rows, values, nulls);
 }
 
@@ -159,9 +162,9 @@ te_queue_insert_sends(TeRows *rows)
 		te_rows_execute(rows, &plan,
 						"INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step,"
 						" channel, provider, state, gate, reason, due_at, event_id, event_at, decided_at,"
-						" handed_over_at, finished_at, attempts, took_us, status, provider_ref, response)"
+						" handed_over_at, finished_at, attempts, took_us, status, provider_ref, response, detail)"
 						" SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7),"
 						" unnest($8), unnest($9), unnest($10), unnest($11), unnest($12), unnest($13), unnest($14),"
 						" unnest($15), unnest($16), unnest($17), unnest($18), unnest($19), unnest($20), unnest($21),"
-						" unnest($22)", 0, NULL, NULL);
+						" unnest($22), unnest($23)::jsonb", 0, NULL, NULL);
 }

@@ -40,6 +40,7 @@
 #define BUSY_RETRY_MS 50
 #define BUSY_RETRIES 20
 #define TERMINATED_RETRY_MS 1000
+#define SAME_REQUEST_MS 200
 
 volatile sig_atomic_t te_worker_stop_requested = false;
 
@@ -64,6 +65,8 @@ static bool version_differs = false;
 #ifdef TE_HAVE_POSIX_TIMERS
 static timer_t drain_timer;
 static bool drain_timer_ready = false;
+static struct timespec drain_began;
+static volatile sig_atomic_t drain_ms = 0;	/* 0 = no drain has begun */
 #endif
 
 /*
@@ -168,6 +171,29 @@ take_slot(const TeWorkerArgument *argument)
 	return taken;
 }
 
+#ifdef TE_HAVE_POSIX_TIMERS
+
+/*
+ * Whether this SIGTERM repeats the one that began the drain: the server sends
+ * each of them to the process and to its process group, which is the same one.
+ * The drain timer's own signal comes after drain_ms and so is never taken for
+ * that. Safe in a handler.
+ */
+static bool
+is_same_request(void)
+{
+	struct timespec now;
+	int64		ms;
+
+	if (!te_worker_stop_requested || drain_ms == 0)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (int64) (now.tv_sec - drain_began.tv_sec) * 1000 +
+		(now.tv_nsec - drain_began.tv_nsec) / 1000000;
+	return ms < Min(drain_ms, SAME_REQUEST_MS);
+}
+#endif
+
 /*
  * SIGTERM: the first asks for a drain and arms a timer that sends a second one,
  * and the second terminates at the next safe point, as the server's own handler
@@ -181,6 +207,11 @@ handle_sigterm(SIGNAL_ARGS)
 	int			save_errno = errno;
 	int			ms = te_guc_drain_timeout;
 
+	if (is_same_request())
+	{
+		errno = save_errno;
+		return;
+	}
 	if (!te_worker_stop_requested && drain_timer_ready && ms > 0)
 	{
 		struct itimerspec when;
@@ -188,8 +219,10 @@ handle_sigterm(SIGNAL_ARGS)
 		memset(&when, 0, sizeof(when));
 		when.it_value.tv_sec = ms / 1000;
 		when.it_value.tv_nsec = (ms % 1000) * 1000000L;
+		clock_gettime(CLOCK_MONOTONIC, &drain_began);
 		if (timer_settime(drain_timer, 0, &when, NULL) == 0)
 		{
+			drain_ms = ms;
 			te_worker_stop_requested = true;
 			SetLatch(MyLatch);
 			errno = save_errno;

@@ -8,7 +8,7 @@ use strict;
 use warnings;
 
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time sleep);
 use TriggerEngine;
 use FakeDns;
 
@@ -70,6 +70,31 @@ ok($receiver->wait_for(1), 'a message is at a receiver that needs a second');
 stop_in_time('one second');
 $te->start;
 is(state_of('quick'), 'accepted 1', 'its answer was awaited and recorded');
+
+# the server sends a SIGTERM to the process and to its group, so it may come twice
+my $pid = $te->wait_for_worker;
+$te->event('twice', 'cart');
+ok($receiver->wait_for(2), 'another message');
+kill 'TERM', $pid;
+sleep 0.05;
+kill 'TERM', $pid;
+ok($te->poll(q{SELECT state = 'accepted' FROM trigger_engine.sends WHERE user_id = 'twice'}), 'a signal that comes twice');
+is(state_of('twice'), 'accepted 1', 'does not cut the drain short');
+
+# who means it asks again
+$pid = $te->wait_for_worker;
+$receiver->mode('/hook', 'hang');
+$te->event('again', 'cart');
+ok($receiver->wait_for(3), 'a message that is not answered');
+my $asked = time;
+kill 'TERM', $pid;
+sleep 0.5;
+ok(kill(0, $pid), 'the worker waits for it');
+kill 'TERM', $pid;
+ok(TriggerEngine::wait_until(sub { !kill 0, $pid }), 'until it is told again');
+cmp_ok(time - $asked, '<', 1 + SLACK, 'and not for the 30 s of its drain');
+$receiver->mode('/hook', 'ok');
+ok($te->poll(q{SELECT state = 'accepted' FROM trigger_engine.sends WHERE user_id = 'again'}), 'the next worker sends it');
 set_drain(DRAIN . 's');
 
 # ---- a provider that needs 30 s ----
