@@ -616,6 +616,10 @@ wait_for_work(void)
 	if (real_now < loop.retry_at)
 		wait = Max(wait, Min(loop.retry_at - real_now, USECS_PER_SEC));
 
+	/* what is due after the next look needs no signal: the look finds its hint */
+	if (!te_clock_is_virtual())
+		due = Min(due, now + wait);
+
 	Assert(!IsTransactionState());
 	te_wake_sleep(loop.slot, loop.verdict == TE_RUN ? due : DT_NOBEGIN);
 	if (loop.verdict == TE_RUN && te_wake_has_hint(loop.slot) && real_now >= loop.retry_at)

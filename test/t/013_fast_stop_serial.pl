@@ -72,7 +72,7 @@ $te->start;
 is(state_of('quick'), 'accepted 1', 'its answer was awaited and recorded');
 
 # the server sends a SIGTERM to the process and to its group, so it may come twice
-my $pid = $te->wait_for_worker;
+my $pid = $te->wait_for_worker or BAIL_OUT('no worker');
 $te->event('twice', 'cart');
 ok($receiver->wait_for(2), 'another message');
 kill 'TERM', $pid;
@@ -82,7 +82,7 @@ ok($te->poll(q{SELECT state = 'accepted' FROM trigger_engine.sends WHERE user_id
 is(state_of('twice'), 'accepted 1', 'does not cut the drain short');
 
 # who means it asks again
-$pid = $te->wait_for_worker;
+$pid = $te->wait_for_worker or BAIL_OUT('no worker');
 $receiver->mode('/hook', 'hang');
 $te->event('again', 'cart');
 ok($receiver->wait_for(3), 'a message that is not answered');

@@ -9,10 +9,10 @@ use Bench;
 use Sinks;
 use Time::HiRes qw(time sleep);
 
-# Durable commits. Every event is due earlier than all before it, though not yet, so
-# every commit has something new to tell the worker and wakes it, and there is nothing
-# to send that would take CPU from the clients. The other server is not preloaded: it
-# matches and writes the same and has nobody to wake.
+# Durable commits whose messages are due at once, for a provider that takes one a second:
+# every commit finds the worker asleep and wakes it, and there is next to nothing to send
+# that would take CPU from the clients. The other server is not preloaded: it matches and
+# writes the same and has nobody to wake.
 sub wake
 {
 	my %load;
@@ -21,19 +21,20 @@ sub wake
 	{
 		my $server = Bench::server($name);
 		$server->sql('SELECT bench.drop_journeys()');
-		$server->sql(q{SELECT bench.journeys('wake', 1)});
-		$server->sql('CREATE SEQUENCE IF NOT EXISTS bench.earlier');
+		Sinks::provider($server, 'slow', { url => 'http://127.0.0.1:9/' }, rate => 1);
+		Sinks::journey($server, 'wake', 'slow');
 		$load{$name} = sub {
-			$server->sql('SELECT bench.clear()');
+			$name eq 'main' ? $server->clear : $server->sql('SELECT bench.clear()');
 			return $server->pgbench(script => <<'END');
 \set u random(1, 1000000)
-INSERT INTO trigger_engine.events (user_id, name, properties, occurred_at) VALUES ('user' || :u, 'wake', '{"k": 1, "amount": 2}', now() - nextval('bench.earlier') * interval '1 ms');
+INSERT INTO trigger_engine.events (user_id, name, properties) VALUES ('user' || :u, 'wake', '{"id": "1"}');
 END
 		};
 	}
 	Bench::server('main')->wait_for_worker;
 	Bench::result('commit-wake', 'durable commits of 8 clients that wake the worker, against no worker',
 		Bench::pairs($Bench::Pairs, @load{qw(plain main)}), '>=', 0.97);
+	Bench::server('main')->sql('SELECT bench.drop_journeys()');
 	return;
 }
 
