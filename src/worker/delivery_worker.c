@@ -30,8 +30,9 @@
 
 PGDLLEXPORT void te_delivery_worker_main(Datum arg);
 
-/* Longest time a result waits for others to be recorded with. */
+/* Longest time a result waits for others to be recorded with, and while none is under way. */
 #define FLUSH_DELAY (50 * USECS_PER_SEC / 1000)
+#define QUIET_FLUSH_DELAY (5 * USECS_PER_SEC / 1000)
 /* The survey of all lanes may take this share of the time at most. */
 #define SURVEY_SHARE 20
 #define FIRST_BACKOFF (USECS_PER_SEC)
@@ -496,15 +497,24 @@ record(void)
 }
 
 /*
+ * When the results that are there should be recorded. Not at once: what comes in
+ * meanwhile would have to wait for that transaction.
+ */
+static TimestampTz
+record_at(void)
+{
+	if (loop.nsettled >= te_guc_batch_size || loop.verdict != TE_RUN || te_worker_stop_requested)
+		return loop.oldest_settled;
+	return loop.oldest_settled + (te_delivery_in_flight() == 0 ? QUIET_FLUSH_DELAY : FLUSH_DELAY);
+}
+
+/*
  * True when results should be recorded now.
  */
 static bool
 should_record(TimestampTz real_now)
 {
-	if (loop.nsettled == 0 || real_now < loop.retry_at)
-		return false;
-	return loop.nsettled >= te_guc_batch_size || te_delivery_in_flight() == 0 ||
-		real_now - loop.oldest_settled >= FLUSH_DELAY;
+	return loop.nsettled > 0 && real_now >= loop.retry_at && real_now >= record_at();
 }
 
 /*
@@ -611,8 +621,10 @@ wait_for_work(void)
 	}
 	else
 		wait = Min(wait, Max(loop.next_check - real_now, 1000));
-	if (loop.nsettled > 0)
-		wait = Min(wait, Max(loop.oldest_settled + FLUSH_DELAY - real_now, 0));
+	if (should_record(real_now))
+		wait = 0;
+	else if (loop.nsettled > 0)
+		wait = Min(wait, Max(record_at() - real_now, 0));
 	if (real_now < loop.retry_at)
 		wait = Max(wait, Min(loop.retry_at - real_now, USECS_PER_SEC));
 
@@ -653,12 +665,16 @@ should_claim(TimestampTz real_now, int most)
 }
 
 /*
- * Marks the open batches; in a transaction.
+ * Marks the open batches; in a transaction. Without the extension there is nothing
+ * to wait for.
  */
 static void
 leave_work(void *arg)
 {
-	te_queue_leave(loop.shard);
+	if (OidIsValid(te_extension_oid(true)))
+		te_queue_leave(loop.shard);
+	else
+		loop.verdict = TE_EXIT;
 }
 
 /*
@@ -694,7 +710,6 @@ start(Datum arg)
 static bool
 turn(void)
 {
-	TimestampTz real_now;
 	int			most;
 
 	CHECK_FOR_INTERRUPTS();
@@ -708,18 +723,18 @@ turn(void)
 	}
 	te_delivery_drive(DRIVE_BUDGET_US);
 	collect();
-	real_now = GetCurrentTimestamp();
-	if (should_record(real_now))
-		record();
 	take_hints();
 	if (te_wake_take_attention(loop.slot))
 		loop.next_check = loop.next_survey = 0;
 	most = Min(te_guc_batch_size, te_guc_max_in_flight - loop.unsettled);
-	if (should_claim(real_now, most))
+	if (should_claim(GetCurrentTimestamp(), most))
 	{
 		claim_and_hand_over(Max(most, 0));
 		te_delivery_drive(DRIVE_BUDGET_US);
+		collect();				/* a near receiver has answered already, and nothing else would wake us */
 	}
+	if (should_record(GetCurrentTimestamp()))
+		record();				/* after new messages, so that they need not wait for it */
 	if (loop.verdict == TE_EXIT)
 		return false;
 	if (te_worker_stop_requested)
@@ -730,6 +745,8 @@ turn(void)
 		if (!loop.leaving)
 			(void) te_db_transaction(leave_work, NULL, LOG, NULL);
 		loop.leaving = true;
+		if (loop.verdict == TE_EXIT)
+			return false;
 	}
 	pg_atomic_write_u32(&loop.slot->in_flight, te_delivery_in_flight());
 	pg_atomic_write_u32(&loop.slot->unsettled, loop.unsettled);

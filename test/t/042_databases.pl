@@ -99,9 +99,12 @@ ok($fourth->wait_for_worker, 'it gets them back');
 
 $te->sql(q{ALTER DATABASE fourth SET search_path = ''; ALTER DATABASE fourth SET statement_timeout = '1ms'; ALTER DATABASE fourth SET TimeZone = 'Asia/Tokyo';
 ALTER DATABASE fourth SET default_transaction_isolation = 'serializable'; ALTER DATABASE fourth SET session_replication_role = replica; ALTER DATABASE fourth SET DateStyle = 'SQL, DMY'});
-$fourth->sql('SET statement_timeout = 0; SELECT trigger_engine.stop_workers(); SELECT trigger_engine.start_workers()');
-$fourth->sql(q{SET statement_timeout = 0; SET session_replication_role = origin; SET default_transaction_isolation = 'read committed';
-INSERT INTO trigger_engine.events (user_id, name) VALUES ('f2', 'cart')});
+{
+	local $ENV{PGOPTIONS} = '-c statement_timeout=0 -c session_replication_role=origin -c default_transaction_isolation=read\\ committed';
+
+	$fourth->sql('SELECT trigger_engine.stop_workers(); SELECT trigger_engine.start_workers()');
+	$fourth->event('f2', 'cart');
+}
 ok(TriggerEngine::wait_until(sub { return users_at('/fourth') eq 'f1 f2' }), 'settings of a database do not disturb its worker');
 $te->sql('ALTER DATABASE fourth RESET ALL; ALTER DATABASE fourth SET default_transaction_read_only = on');
 $fourth->sql(q{SELECT trigger_engine.stop_workers(); SELECT trigger_engine.start_workers()});
