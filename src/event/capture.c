@@ -149,7 +149,6 @@ te_capture_event(PG_FUNCTION_ARGS)
 	TeSource   *source;
 	TeEvent		event;
 	TeIdentity	saved;
-	Oid			owner;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
@@ -160,15 +159,18 @@ te_capture_event(PG_FUNCTION_ARGS)
 	te_event_register_callbacks();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	owner = te_journey_set()->owner;
-	te_run_as_begin(&saved, owner, TE_RUN_KEPT_PLANS);
-	source = te_event_source(trigger);
-	te_run_as_end(&saved);
+	source = te_event_known_source(trigger);
+	if (source == NULL)
+	{
+		te_run_as_begin(&saved, te_journey_set()->owner, TE_RUN_KEPT_PLANS);
+		source = te_event_source(trigger);
+		te_run_as_end(&saved);
+	}
 
 	/* a column's type may bring a cast to json along: it runs as who inserts, and before we look */
 	te_event_read(source, trigger, &event);
 	set = te_journey_set();
-	te_run_as_begin(&saved, owner, TE_RUN_KEPT_PLANS);
+	te_run_as_begin(&saved, set->owner, TE_RUN_KEPT_PLANS);
 	if (event.user_id != NULL && event.user_id[0] != '\0' && strlen(event.user_id) <= TE_MAX_ID_BYTES)
 		process(source, trigger, &event, set);
 	SPI_finish();

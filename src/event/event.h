@@ -33,6 +33,7 @@ typedef struct TeEvent
 typedef struct TeSource TeSource;
 
 /* source.c */
+extern TeSource *te_event_known_source(TriggerData *trigger);
 extern TeSource *te_event_source(TriggerData *trigger);
 extern void te_event_read(TeSource *source, TriggerData *trigger, TeEvent *event);
 extern Jsonb *te_event_context(TriggerData *trigger);	/* NULL when there is none */

@@ -276,30 +276,55 @@ try_flush_new(TeRows *entries)
 }
 
 /*
+ * Orders entries by user, then as they came.
+ */
+static int
+compare_entries(const void *a, const void *b)
+{
+	int			x = *(const int *) a;
+	int			y = *(const int *) b;
+	text	   *left = DatumGetTextPP(rows.values[COLUMN_USER][x]);
+	text	   *right = DatumGetTextPP(rows.values[COLUMN_USER][y]);
+	int			left_len = VARSIZE_ANY_EXHDR(left);
+	int			right_len = VARSIZE_ANY_EXHDR(right);
+	int			order = memcmp(VARDATA_ANY(left), VARDATA_ANY(right), Min(left_len, right_len));
+
+	if (order != 0)
+		return order;
+	return left_len != right_len ? left_len - right_len : x - y;
+}
+
+/*
  * The entries that are not written yet, as rows in the current memory context that
- * point into the buffer.
+ * point into the buffer. By user, so that neighbours in the queue's key are written
+ * one after the other, while their page is at hand.
  */
 static void
 collect_unwritten(TeRows *entries)
 {
+	int		   *order = palloc(sizeof(int) * Max(unwritten, 1));
+	int			n = 0;
 	int			i,
 				k;
 
-	te_rows_init(entries, NCOLUMNS, column_types);
 	for (i = 0; i < rows.count; i++)
+		if (origins[i].written == InvalidSubTransactionId)
+			order[n++] = i;
+	qsort(order, n, sizeof(int), compare_entries);
+	te_rows_init(entries, NCOLUMNS, column_types);
+	for (i = 0; i < n; i++)
 	{
 		Datum		values[NCOLUMNS];
 		bool		nulls[NCOLUMNS];
 
-		if (origins[i].written != InvalidSubTransactionId)
-			continue;
 		for (k = 0; k < NCOLUMNS; k++)
 		{
-			values[k] = rows.values[k][i];
-			nulls[k] = rows.nulls[k][i];
+			values[k] = rows.values[k][order[i]];
+			nulls[k] = rows.nulls[k][order[i]];
 		}
 		te_rows_add(entries, values, nulls);
 	}
+	pfree(order);
 }
 
 /*
@@ -338,7 +363,7 @@ te_event_flush(void)
 
 	if (unwritten > 0)
 	{
-		if (unwritten < rows.count)
+		if (rows.count > 1)
 			collect_unwritten(entries = &some);
 		for (i = 0; i < entries->count; i++)
 			te_wake_at_commit(DatumGetInt16(entries->values[COLUMN_LANE][i]),

@@ -228,6 +228,18 @@ describe_events(TeSource *source, Relation rel)
 }
 
 /*
+ * What is known about the trigger's table already, or NULL. Does not throw.
+ */
+TeSource *
+te_event_known_source(TriggerData *trigger)
+{
+	Oid			relid = RelationGetRelid(trigger->tg_relation);
+	TeSource   *source = sources ? hash_search(sources, &relid, HASH_FIND, NULL) : NULL;
+
+	return source && source->valid ? source : NULL;
+}
+
+/*
  * What is known about the trigger's table, looked up if needed. SPI must be
  * connected, as plans may be made.
  */

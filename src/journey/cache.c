@@ -121,6 +121,7 @@ static void
 build_watches(TeJourneySet *set, RuleList *list)
 {
 	int			i,
+				k,
 				end;
 
 	if (list->count > 0)
@@ -155,6 +156,9 @@ build_watches(TeJourneySet *set, RuleList *list)
 			index->keys = path->keys;
 			index->rules = list->rules + first;
 			index->nrules = last - first;
+			index->hashes = palloc(sizeof(uint32) * index->nrules);
+			for (k = 0; k < index->nrules; k++)
+				index->hashes[k] = index->rules[k]->matcher->value_hash;
 		}
 	}
 }

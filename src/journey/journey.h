@@ -48,6 +48,9 @@ typedef struct TeMatcher
 	int			nkeys;
 	char	  **keys;
 	uint32		value_hash;
+	/* all that where says, if ntests > 0 and no array is met */
+	int			ntests;
+	struct TeTest *tests;
 } TeMatcher;
 
 typedef struct TeJourney
@@ -121,6 +124,7 @@ typedef struct TeEqualityIndex
 	char	  **keys;
 	int			nrules;
 	TeRule	  **rules;			/* sorted by matcher->value_hash */
+	uint32	   *hashes;			/* these hashes, close together for the search */
 } TeEqualityIndex;
 
 typedef struct TeWatch

@@ -18,6 +18,18 @@
 #include "journey/journey.h"
 
 #define MAX_KEYS 16
+#define MAX_TESTS 16
+
+/* A comparison of what a path of keys leads to with a literal. */
+typedef struct TeTest
+{
+	int			nkeys;
+	char	  **keys;
+	JsonPathItemType op;
+	JsonbValue	literal;
+} TeTest;
+
+static bool look_up(Jsonb *properties, int nkeys, char **keys, JsonbValue *value, bool *is_array);
 
 /*
  * Calls a jsonpath operator (@? or @@), which suppresses errors of the path:
@@ -39,13 +51,62 @@ call_path_operator(PGFunction operator, Jsonb *properties, JsonPath *path)
 }
 
 /*
+ * Whether a test holds, as jsonpath's lax mode would say; *unsure is set, and nothing
+ * said, when it has to look into an array. Values of another type than the literal
+ * fulfil no comparison.
+ */
+static bool
+holds(const TeTest *test, Jsonb *properties, bool *unsure)
+{
+	JsonbValue	value;
+	bool		is_array;
+	int			order;
+
+	if (!look_up(properties, test->nkeys, test->keys, &value, &is_array))
+		return false;
+	if (is_array)
+		*unsure = true;
+	if (is_array || value.type != test->literal.type)
+		return is_array;
+	if (value.type == jbvString)
+		return value.val.string.len == test->literal.val.string.len &&
+			memcmp(value.val.string.val, test->literal.val.string.val, value.val.string.len) == 0;
+	if (value.type == jbvBool)
+		return value.val.boolean == test->literal.val.boolean;
+
+	order = DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(value.val.numeric),
+											  NumericGetDatum(test->literal.val.numeric)));
+	switch (test->op)
+	{
+		case jpiLess:
+			return order < 0;
+		case jpiLessOrEqual:
+			return order <= 0;
+		case jpiGreater:
+			return order > 0;
+		case jpiGreaterOrEqual:
+			return order >= 0;
+		default:
+			return order == 0;
+	}
+}
+
+/*
  * True when the properties fulfil the condition. Throws only for what jsonpath
  * itself does not suppress (out of memory, cancel).
  */
 bool
 te_journey_matches(const TeMatcher *matcher, Jsonb *properties)
 {
+	bool		unsure = matcher->ntests == 0;
+	int			i;
+
 	if (matcher->where == NULL)
+		return true;
+	for (i = 0; i < matcher->ntests; i++)
+		if (!holds(&matcher->tests[i], properties, &unsure))
+			return false;
+	if (!unsure)
 		return true;
 	return call_path_operator(matcher->is_predicate ? jsonb_path_match_opr : jsonb_path_exists_opr,
 							  properties, matcher->where);
@@ -194,8 +255,87 @@ find_equality(TeMatcher *matcher, JsonPathItem *item)
 }
 
 /*
- * Finds an equality that the condition implies and notes it in the matcher.
- * Strict paths are left alone: they are rare, and their errors differ.
+ * The comparison with its sides exchanged.
+ */
+static JsonPathItemType
+mirrored(JsonPathItemType op)
+{
+	switch (op)
+	{
+		case jpiLess:
+			return jpiGreater;
+		case jpiLessOrEqual:
+			return jpiGreaterOrEqual;
+		case jpiGreater:
+			return jpiLess;
+		case jpiGreaterOrEqual:
+			return jpiLessOrEqual;
+		default:
+			return op;
+	}
+}
+
+/*
+ * Makes tests of the parts that must all hold. False when a part is more than a
+ * comparison of numbers, or an equality, of a path of keys with a literal.
+ */
+static bool
+add_tests(TeMatcher *matcher, JsonPathItem *item)
+{
+	JsonPathItem left,
+				right;
+	TeTest	   *test = &matcher->tests[matcher->ntests];
+	char	   *keys[MAX_KEYS];
+
+	if (jspHasNext(item) || matcher->ntests == MAX_TESTS ||
+		(item->type != jpiAnd && item->type != jpiEqual && item->type != jpiLess && item->type != jpiGreater &&
+		 item->type != jpiLessOrEqual && item->type != jpiGreaterOrEqual))
+		return false;
+	jspGetLeftArg(item, &left);
+	jspGetRightArg(item, &right);
+	if (item->type == jpiAnd)
+		return add_tests(matcher, &left) && add_tests(matcher, &right);
+	test->op = item->type;
+	if (literal(&right, &test->literal))
+		test->nkeys = path_of_keys(&left, keys);
+	else if (literal(&left, &test->literal))
+	{
+		test->nkeys = path_of_keys(&right, keys);
+		test->op = mirrored(item->type);
+	}
+	else
+		return false;
+	if (test->nkeys == 0 || (test->op != jpiEqual && test->literal.type != jbvNumeric))
+		return false;
+	test->keys = palloc(sizeof(char *) * test->nkeys);
+	memcpy(test->keys, keys, sizeof(char *) * test->nkeys);
+	matcher->ntests++;
+	return true;
+}
+
+/*
+ * Notes what a condition says in simple words: an equality that it implies, and
+ * tests that say all of it, if there are such.
+ */
+static void
+find_simple(TeMatcher *matcher, JsonPathItem *condition)
+{
+	find_equality(matcher, condition);
+	matcher->tests = palloc(sizeof(TeTest) * MAX_TESTS);
+	if (add_tests(matcher, condition))
+		matcher->tests = repalloc(matcher->tests, sizeof(TeTest) * matcher->ntests);
+	else
+	{
+		pfree(matcher->tests);
+		matcher->tests = NULL;
+		matcher->ntests = 0;
+	}
+}
+
+/*
+ * Finds an equality that the condition implies and notes it in the matcher, and
+ * whether the condition can be checked without jsonpath. Strict paths are left
+ * alone: they are rare, and their errors differ.
  */
 void
 te_journey_find_equality(TeMatcher *matcher)
@@ -206,7 +346,7 @@ te_journey_find_equality(TeMatcher *matcher)
 		return;
 	jspInit(&root, matcher->where);
 	if (matcher->is_predicate)
-		find_equality(matcher, &root);
+		find_simple(matcher, &root);
 	else if (root.type == jpiRoot)
 	{
 		JsonPathItem filter,
@@ -215,7 +355,10 @@ te_journey_find_equality(TeMatcher *matcher)
 		if (!jspGetNext(&root, &filter) || filter.type != jpiFilter)
 			return;
 		jspGetArg(&filter, &argument);
-		find_equality(matcher, &argument);
+		if (jspHasNext(&filter))
+			find_equality(matcher, &argument);
+		else
+			find_simple(matcher, &argument);
 	}
 }
 
@@ -263,7 +406,7 @@ lower_bound(const TeEqualityIndex *index, uint32 hash)
 	{
 		int			middle = (low + high) / 2;
 
-		if (index->rules[middle]->matcher->value_hash < hash)
+		if (index->hashes[middle] < hash)
 			low = middle + 1;
 		else
 			high = middle;
@@ -297,8 +440,7 @@ te_journey_candidates(const TeWatch *watch, Jsonb *properties, TeRule **out, int
 		if (!is_array)
 			hash = te_journey_hash_scalar(&value);
 		for (k = is_array ? 0 : lower_bound(index, hash);
-			 k < index->nrules && n < max &&
-			 (is_array || index->rules[k]->matcher->value_hash == hash); k++)
+			 k < index->nrules && n < max && (is_array || index->hashes[k] == hash); k++)
 			if (te_journey_matches(index->rules[k]->matcher, properties))
 				out[n++] = index->rules[k];
 	}
