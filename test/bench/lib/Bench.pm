@@ -31,7 +31,7 @@ use IO::Handle;
 use IPC::Open2;
 use Time::HiRes qw(time sleep);
 
-our $Pairs = 7;    # pairs a row
+our $Pairs = 5;    # pairs a row
 our $Seconds = 1;    # of one pgbench run
 our $Verbose = 0;
 our $Dir;    # scratch directory
