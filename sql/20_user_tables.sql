@@ -4,12 +4,12 @@
  * Partitioned parents carry no keys and no indexes; their partitions do.
  */
 
-CREATE FUNCTION trigger_engine._check_event(user_id text, name text, properties jsonb, dedupe_key text)
-RETURNS boolean
-AS 'MODULE_PATHNAME', 'te_check_event'
-LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION trigger_engine._check_event(text, text, jsonb, text) IS
-'True, or an error that names the field of a malformed event: an empty or overlong user_id, name or dedupe_key, or properties that are not a JSON object.';
+CREATE FUNCTION trigger_engine._next_event_id(sequence regclass)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'te_next_event_id'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION trigger_engine._next_event_id(regclass) IS
+'Default of events.event_id: nextval(), and the engine knows that nobody else has the number.';
 
 CREATE FUNCTION trigger_engine.clock()
 RETURNS timestamptz
@@ -30,15 +30,13 @@ BEGIN
 
 	EXECUTE $ddl$
 	CREATE TABLE IF NOT EXISTS trigger_engine.events (
-		event_id	bigint NOT NULL DEFAULT nextval('trigger_engine._event_id_seq'),
+		event_id	bigint NOT NULL DEFAULT trigger_engine._next_event_id('trigger_engine._event_id_seq'),
 		user_id		text NOT NULL,
 		name		text NOT NULL,
 		properties	jsonb NOT NULL DEFAULT '{}',
 		occurred_at timestamptz NOT NULL DEFAULT trigger_engine.clock(),
 		dedupe_key	text,
-		context		jsonb,
-		CONSTRAINT event_is_well_formed
-			CHECK (trigger_engine._check_event(user_id, name, properties, dedupe_key))
+		context		jsonb
 	) PARTITION BY RANGE (occurred_at)
 	$ddl$;
 	EXECUTE 'CREATE TABLE IF NOT EXISTS trigger_engine.events_default PARTITION OF trigger_engine.events DEFAULT';

@@ -2,30 +2,22 @@
  * Events: the capture trigger, tracked tables, schemas.
  */
 
-CREATE FUNCTION trigger_engine._is_watched(name text, occurred_at timestamptz, dedupe_key text)
+CREATE FUNCTION trigger_engine._is_watched(name text, user_id text, properties jsonb, occurred_at timestamptz, dedupe_key text)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'te_is_watched'
 LANGUAGE C STABLE PARALLEL UNSAFE;
-COMMENT ON FUNCTION trigger_engine._is_watched(text, timestamptz, text) IS
-'WHEN clause of the capture trigger: whether the engine needs this row. Errors: an event outside the bounds of time (SQLSTATE TE002).';
+COMMENT ON FUNCTION trigger_engine._is_watched(text, text, jsonb, timestamptz, text) IS
+'WHEN clause of the capture trigger: whether the engine needs this row. Errors (SQLSTATE TE002): an empty or overlong user_id, name or dedupe_key, properties that are not a JSON object, an instant outside the bounds of the settings.';
 
 CREATE FUNCTION trigger_engine._capture_event() RETURNS trigger
 AS 'MODULE_PATHNAME', 'te_capture_event'
 LANGUAGE C;
 COMMENT ON FUNCTION trigger_engine._capture_event() IS
-'Row trigger on events and tracked tables: starts and ends journeys in the inserting transaction.';
-
-CREATE FUNCTION trigger_engine._flush_matches() RETURNS trigger
-AS 'MODULE_PATHNAME', 'te_flush_matches'
-LANGUAGE C;
-COMMENT ON FUNCTION trigger_engine._flush_matches() IS
-'Statement trigger that writes what _capture_event collected over the statement.';
+'Row trigger on events and tracked tables: starts and ends journeys in the inserting transaction. What it finds is written at the end of the statement.';
 
 CREATE TRIGGER _capture AFTER INSERT ON trigger_engine.events
-	FOR EACH ROW WHEN (trigger_engine._is_watched(NEW.name, NEW.occurred_at, NEW.dedupe_key))
+	FOR EACH ROW WHEN (trigger_engine._is_watched(NEW.name, NEW.user_id, NEW.properties, NEW.occurred_at, NEW.dedupe_key))
 	EXECUTE FUNCTION trigger_engine._capture_event();
-CREATE TRIGGER _flush AFTER INSERT ON trigger_engine.events
-	FOR EACH STATEMENT EXECUTE FUNCTION trigger_engine._flush_matches();
 
 CREATE FUNCTION trigger_engine._invalidate() RETURNS trigger
 AS 'MODULE_PATHNAME', 'te_invalidate'
@@ -187,7 +179,7 @@ BEGIN
 	arguments := format('%L, %L, %L, %L, %L', event, user_column, coalesce(time_column, ''),
 		(SELECT string_agg(quote_ident(k), ',' ORDER BY n) FROM unnest(keys) WITH ORDINALITY AS u(k, n)),
 		(SELECT coalesce(string_agg(quote_ident(p), ',' ORDER BY n), '') FROM unnest(properties) WITH ORDINALITY AS u(p, n)));
-	watched := format('trigger_engine._is_watched(%L, NULL::timestamptz, NULL::text)', event);
+	watched := format('trigger_engine._is_watched(%L, NULL, NULL, NULL, NULL)', event);
 	EXECUTE format('CREATE TRIGGER trigger_engine_capture AFTER INSERT ON %s FOR EACH ROW WHEN (%s)'
 		' EXECUTE FUNCTION trigger_engine._capture_event(%s)', source, watched, arguments);
 	IF cardinality(on_update) > 0 THEN
@@ -197,8 +189,6 @@ BEGIN
 			(SELECT string_agg('OLD.' || quote_ident(c), ', ') FROM unnest(on_update) c),
 			(SELECT string_agg('NEW.' || quote_ident(c), ', ') FROM unnest(on_update) c), arguments);
 	END IF;
-	EXECUTE format('CREATE TRIGGER trigger_engine_flush AFTER INSERT OR UPDATE ON %s FOR EACH STATEMENT'
-		' EXECUTE FUNCTION trigger_engine._flush_matches()', source);
 	PERFORM trigger_engine._rebuild_all_events();
 END
 $$;
@@ -230,7 +220,7 @@ BEGIN
 		END IF;
 		RETURN false;
 	END IF;
-	FOREACH name IN ARRAY ARRAY['trigger_engine_capture', 'trigger_engine_capture_update', 'trigger_engine_flush']
+	FOREACH name IN ARRAY ARRAY['trigger_engine_capture', 'trigger_engine_capture_update']
 	LOOP
 		IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = source AND tgname = name) THEN
 			EXECUTE format('DROP TRIGGER %I ON %s', name, source);

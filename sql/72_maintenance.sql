@@ -104,7 +104,6 @@ DECLARE
 									  THEN 'YYYYMMDD' ELSE 'YYYYMMDD"t"HH24MI' END);
 	partition name := base;
 	number	  integer := 1;
-	definition text;
 BEGIN
 	WHILE to_regclass(format('trigger_engine.%I', partition)) IS NOT NULL LOOP
 		number := number + 1;
@@ -129,22 +128,13 @@ BEGIN
 	-- Then a short time in which nobody writes to DEFAULT.
 	EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', source);
 	PERFORM trigger_engine._move_rows(source, partition, time_column, starts, ends);
-	-- attaching clones row triggers; statement triggers are made for rows that are inserted right here
-	FOR definition IN
-		SELECT replace(pg_get_triggerdef(t.oid), format(' ON %s ', parent),
-					   format(' ON trigger_engine.%I ', partition))
-		FROM pg_trigger AS t
-		WHERE t.tgrelid = parent AND NOT t.tgisinternal AND t.tgtype & 1 = 0
-	LOOP
-		EXECUTE definition;
-	END LOOP;
 	EXECUTE format('ALTER TABLE %s ATTACH PARTITION trigger_engine.%I FOR VALUES FROM (%L) TO (%L)',
 				   parent, partition, starts, ends);
 	EXECUTE format('ALTER TABLE trigger_engine.%I DROP CONSTRAINT _span', partition);
 END
 $function$;
 COMMENT ON FUNCTION trigger_engine._new_partition(regclass, name, timestamptz, timestamptz) IS
-'Makes a partition for a span of time, with the indexes and constraints of the DEFAULT partition and the triggers of the parent, moves the rows that belong there, and attaches it. No capture trigger fires for moved rows. An error when a lock is not granted within two seconds, or the one on the parent at once, which is needed where rows may be on their way to DEFAULT.';
+'Makes a partition for a span of time, with the indexes and constraints of the DEFAULT partition, moves the rows that belong there, and attaches it. No capture trigger fires for moved rows. An error when a lock is not granted within two seconds, or the one on the parent at once, which is needed where rows may be on their way to DEFAULT.';
 
 CREATE FUNCTION trigger_engine._move_rows(
 	source regclass, target name, time_column name, starts timestamptz, ends timestamptz) RETURNS void

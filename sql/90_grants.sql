@@ -1,7 +1,7 @@
 /*
  * Who may do what. Nothing is granted to PUBLIC but pure functions, and what an
- * INSERT of an event calls as the inserting role: the WHEN clause, the check, the
- * clock and the sequence of the defaults.
+ * INSERT of an event calls as the inserting role: the WHEN clause, and the number and
+ * the clock of the defaults.
  */
 DO $$
 DECLARE
@@ -15,8 +15,8 @@ BEGIN
 END
 $$;
 
-GRANT EXECUTE ON FUNCTION trigger_engine._is_watched(text, timestamptz, text) TO PUBLIC;
-GRANT EXECUTE ON FUNCTION trigger_engine._check_event(text, text, jsonb, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine._is_watched(text, text, jsonb, timestamptz, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine._next_event_id(regclass) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.clock() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine._gates(text, text, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.render(text, jsonb, text, jsonb, jsonb) TO PUBLIC;

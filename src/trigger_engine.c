@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 
 #include "compat.h"
+#include "event/event.h"
 #include "guc.h"
 #include "worker/worker.h"
 
@@ -16,15 +17,19 @@ TE_MODULE_MAGIC;
 void		_PG_init(void);
 
 /*
- * Defines the settings. When preloaded, also asks for shared memory, installs the
- * hooks and registers the launcher; without, everything but the workers works.
- * pg_upgrade's server gets neither hooks nor workers.
+ * Defines the settings and installs the hooks that events need. When preloaded, also
+ * asks for shared memory, installs the hooks that workers need and registers the
+ * launcher; without, everything but the workers works. pg_upgrade's server gets
+ * neither hooks nor workers.
  */
 void
 _PG_init(void)
 {
 	te_guc_define();
-	if (IsBinaryUpgrade || !process_shared_preload_libraries_in_progress)
+	if (IsBinaryUpgrade)
+		return;
+	te_event_init();
+	if (!process_shared_preload_libraries_in_progress)
 		return;
 	te_shmem_init();
 	te_lifecycle_init();

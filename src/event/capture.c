@@ -1,9 +1,8 @@
 /*
  * capture.c
- *		The row trigger that turns an inserted event into what it causes, and the
- *		statement trigger that writes the last of it.
+ *		The row trigger that turns an inserted event into what it causes.
  *
- * Both run inside the application's transaction, as the extension's owner: the
+ * It runs inside the application's transaction, as the extension's owner: the
  * application needs INSERT on its table and nothing else. Every error rolls the
  * event back together with what it caused.
  */
@@ -20,7 +19,6 @@
 #include "event/event.h"
 
 PG_FUNCTION_INFO_V1(te_capture_event);
-PG_FUNCTION_INFO_V1(te_flush_matches);
 
 #define MAX_MATCHES 10000
 
@@ -149,6 +147,7 @@ te_capture_event(PG_FUNCTION_ARGS)
 	TeSource   *source;
 	TeEvent		event;
 	TeIdentity	saved;
+	bool		outermost;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
@@ -157,6 +156,7 @@ te_capture_event(PG_FUNCTION_ARGS)
 				 errmsg("_capture_event must be called by an AFTER ROW trigger")));
 
 	te_event_register_callbacks();
+	outermost = te_event_begin_work();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	source = te_event_known_source(trigger);
@@ -175,28 +175,7 @@ te_capture_event(PG_FUNCTION_ARGS)
 		process(source, trigger, &event, set);
 	SPI_finish();
 	te_run_as_end(&saved);
-	PG_RETURN_POINTER(NULL);
-}
-
-/*
- * Statement trigger: writes the matches that the rows of the statement left.
- */
-Datum
-te_flush_matches(PG_FUNCTION_ARGS)
-{
-	TeIdentity	saved;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("_flush_matches must be called by a trigger")));
-	if (te_event_buffered() == 0)
-		PG_RETURN_POINTER(NULL);
-	te_run_as_begin(&saved, te_journey_set()->owner, TE_RUN_KEPT_PLANS);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	te_event_flush();
-	SPI_finish();
-	te_run_as_end(&saved);
+	if (outermost)
+		te_event_end_work();
 	PG_RETURN_POINTER(NULL);
 }

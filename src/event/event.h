@@ -24,6 +24,7 @@ typedef struct TeEvent
 	char	   *source_key;		/* source and primary key: the default entry key */
 	char	   *dedupe_key;		/* NULL = none */
 	bool		tracked;		/* from an application's table */
+	bool		is_new;			/* event_id has just been drawn, for this event alone */
 } TeEvent;
 
 /* Longer user ids and dedupe keys are refused; they are part of index keys. */
@@ -31,6 +32,9 @@ typedef struct TeEvent
 
 /* What the trigger knows about a table it fires on. */
 typedef struct TeSource TeSource;
+
+/* event_id.c */
+extern bool te_event_take_new_id(int64 event_id);
 
 /* source.c */
 extern TeSource *te_event_known_source(TriggerData *trigger);
@@ -46,5 +50,9 @@ extern char *te_event_violation(Jsonb *schema, Jsonb *properties);
 extern void te_event_enter(const TeJourney *journey, const TeEvent *event);
 extern void te_event_leave(const TeRule *rule, const TeEvent *event);
 extern void te_event_flush(void);
-extern int	te_event_buffered(void);
+
+/* also match_buffer.c; at any time */
+extern void te_event_init(void);
 extern void te_event_register_callbacks(void);
+extern bool te_event_begin_work(void);
+extern void te_event_end_work(void);

@@ -6,9 +6,9 @@
  * exits are carried out at once, after writing what they may concern. Entries are
  * tagged with their subtransaction and dropped when it is rolled back; those that
  * were written in a deeper one are kept until it is over, as its rollback takes the
- * written row away. Where no statement trigger writes them (an insert straight into
- * a partition, logical replication) they are written just before the transaction
- * commits.
+ * written row away. They are written when the statement ends, by a hook of the
+ * executor, which costs other statements nothing; where no executor is at work
+ * (logical replication) just before the transaction commits.
  *
  * All functions but the callbacks may throw and need SPI connected, acting as the
  * extension's owner.
@@ -17,7 +17,9 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -52,6 +54,7 @@ enum
 #define UNNEST_COLUMNS \
 	"unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7)," \
 	" unnest($8), unnest($9), unnest($10)"
+#define INSERT_ONE INSERT_DUE "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 #define ON_CONFLICT " ON CONFLICT (user_id, journey_id, entry_key, step) DO NOTHING"
 
 static const Oid column_types[NCOLUMNS] = {
@@ -68,6 +71,7 @@ typedef struct Origin
 {
 	SubTransactionId found;
 	SubTransactionId written;
+	bool		is_new;			/* no other can have its key */
 } Origin;
 
 static Origin *origins = NULL;
@@ -76,6 +80,9 @@ static int	unwritten = 0;
 
 static int	subtransactions = 0;	/* of ours, in this transaction */
 static bool before_commit = false;	/* too late for more of them */
+static int	busy_level = 0;		/* of the transaction in which we are at work; 0 = we are not */
+static ExecutorFinish_hook_type previous_finish_hook = NULL;
+static ProcessUtility_hook_type previous_utility_hook = NULL;
 
 /*
  * Forgets everything. Does not throw.
@@ -121,25 +128,92 @@ keep(int kept, int kept_unwritten)
 }
 
 /*
- * Before the end of a transaction: writes what no statement trigger wrote. May
- * throw, which rolls the transaction back.
+ * Notes that the trigger or the writing is at work, so that the end of our own
+ * statements writes nothing. Returns whether it was not before; then the caller calls
+ * te_event_end_work() afterwards.
+ */
+bool
+te_event_begin_work(void)
+{
+	if (busy_level > 0)
+		return false;
+	busy_level = GetCurrentTransactionNestLevel();
+	return true;
+}
+
+/*
+ * Takes that back. An error does so, too.
+ */
+void
+te_event_end_work(void)
+{
+	busy_level = 0;
+}
+
+/*
+ * Writes what the statement that ends has left. May throw.
  */
 static void
-flush_before_commit(void)
+flush_at_end(void)
 {
 	TeIdentity	saved;
+	bool		no_snapshot;
 
-	if (rows.count == 0)
+	if (rows.count == 0 || !te_event_begin_work())
 		return;
-	PushActiveSnapshot(GetTransactionSnapshot());
-	te_run_as_begin(&saved, te_extension_owner(), TE_RUN_KEPT_PLANS);
+	no_snapshot = !ActiveSnapshotSet();
+	if (no_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	te_run_as_begin(&saved, te_journey_set()->owner, TE_RUN_KEPT_PLANS);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	before_commit = true;
 	te_event_flush();
 	SPI_finish();
 	te_run_as_end(&saved);
-	PopActiveSnapshot();
+	if (no_snapshot)
+		PopActiveSnapshot();
+	te_event_end_work();
+}
+
+/*
+ * ExecutorFinish hook: row triggers have fired when the standard function returns.
+ */
+static void
+finish_hook(QueryDesc *query)
+{
+	if (previous_finish_hook)
+		previous_finish_hook(query);
+	else
+		standard_ExecutorFinish(query);
+	if (unlikely(rows.count > 0))
+		flush_at_end();
+}
+
+/*
+ * ProcessUtility hook, for COPY.
+ */
+static void
+utility_hook(PlannedStmt *statement, const char *text, bool read_only_tree,
+			 ProcessUtilityContext utility_context, ParamListInfo params,
+			 QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	ProcessUtility_hook_type next = previous_utility_hook ? previous_utility_hook : standard_ProcessUtility;
+
+	next(statement, text, read_only_tree, utility_context, params, environment, dest, completion);
+	if (unlikely(rows.count > 0) && IsA(statement->utilityStmt, CopyStmt))
+		flush_at_end();
+}
+
+/*
+ * Installs the hooks; once a process, when the library is loaded.
+ */
+void
+te_event_init(void)
+{
+	previous_finish_hook = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish_hook;
+	previous_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = utility_hook;
 }
 
 /*
@@ -152,10 +226,12 @@ at_transaction_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			flush_before_commit();
+			before_commit = true;
+			flush_at_end();
 			break;
 		default:
 			clear();
+			busy_level = 0;
 			subtransactions = 0;
 			before_commit = false;
 			break;
@@ -174,8 +250,10 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionI
 				kept = 0,
 				kept_unwritten = 0;
 
-	if (event != SUBXACT_EVENT_ABORT_SUB || rows.count == 0)
+	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
+	if (busy_level >= GetCurrentTransactionNestLevel())
+		busy_level = 0;
 	for (i = 0; i < rows.count; i++)
 	{
 		if (origins[i].found >= mine)
@@ -203,21 +281,14 @@ te_event_register_callbacks(void)
 }
 
 /*
- * Rows that wait to be flushed, or may have to be flushed again. Never throws.
- */
-int
-te_event_buffered(void)
-{
-	return rows.count;
-}
-
-/*
- * Writes one entry without arrays.
+ * Writes one entry without arrays. One whose key is new is spared the look for an
+ * earlier one, which costs a descent of the index.
  */
 static void
-flush_one(TeRows *entries)
+flush_one(TeRows *entries, bool is_new)
 {
-	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr plan = NULL,
+				new_plan = NULL;
 	Datum		values[NCOLUMNS];
 	char		nulls[NCOLUMNS];
 	int			k;
@@ -227,7 +298,7 @@ flush_one(TeRows *entries)
 		values[k] = entries->values[k][0];
 		nulls[k] = entries->nulls[k][0] ? 'n' : ' ';
 	}
-	te_db_execute(&plan, INSERT_DUE "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)" ON_CONFLICT,
+	te_db_execute(is_new ? &new_plan : &plan, is_new ? INSERT_ONE : INSERT_ONE ON_CONFLICT,
 				  NCOLUMNS, column_types, values, nulls, false, 0);
 }
 
@@ -369,7 +440,7 @@ te_event_flush(void)
 			te_wake_at_commit(DatumGetInt16(entries->values[COLUMN_LANE][i]),
 							  DatumGetTimestampTz(entries->values[COLUMN_DUE_AT][i]));
 		if (entries->count == 1)
-			flush_one(entries);
+			flush_one(entries, rows.count == 1 && origins[0].is_new);
 		else if (!try_flush_new(entries))
 			flush_many(entries);
 	}
@@ -558,6 +629,7 @@ te_event_enter(const TeJourney *journey, const TeEvent *event)
 	}
 	origins[rows.count].found = GetCurrentSubTransactionId();
 	origins[rows.count].written = InvalidSubTransactionId;
+	origins[rows.count].is_new = event->is_new && journey->reentry == TE_REENTRY_EVENT;
 	te_rows_add(&rows, values, nulls);
 	unwritten++;
 	MemoryContextSwitchTo(old);

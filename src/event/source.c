@@ -384,6 +384,7 @@ te_event_read(TeSource *source, TriggerData *trigger, TeEvent *event)
 	value = heap_getattr(row, source->dedupe_key, desc, &isnull);
 	event->dedupe_key = isnull ? NULL : TextDatumGetCString(value);
 	event->source_key = psprintf("events/" INT64_FORMAT, event->event_id);
+	event->is_new = te_event_take_new_id(event->event_id);
 }
 
 /*

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -17,7 +18,6 @@
 #include "guc.h"
 
 PG_FUNCTION_INFO_V1(te_is_watched);
-PG_FUNCTION_INFO_V1(te_check_event);
 
 /*
  * True when the engine may act in this session and database. Without a stamp
@@ -67,10 +67,51 @@ check_time(TimestampTz occurred_at)
 }
 
 /*
- * _is_watched(name, occurred_at, dedupe_key): whether the capture trigger needs
- * this row. Runs for every inserted row as the inserting role, so it is the one
- * function with a side (it reads the set of journeys) that PUBLIC may execute.
- * Throws for an event outside the bounds of time.
+ * Refuses a text that is empty or too long.
+ */
+static void
+check_text(FunctionCallInfo fcinfo, int number, const char *field, int max)
+{
+	Size		len;
+
+	if (PG_ARGISNULL(number))
+		return;
+	len = toast_raw_datum_size(PG_GETARG_DATUM(number)) - VARHDRSZ;
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(TE_ERRCODE_EVENT),
+				 errmsg("%s of an event must not be empty", field)));
+	if (len > max)
+		ereport(ERROR,
+				(errcode(TE_ERRCODE_EVENT),
+				 errmsg("%s of an event is longer than %d bytes", field, max)));
+}
+
+/*
+ * Refuses properties that are not an object; only their header is read.
+ */
+static void
+check_properties(Datum properties)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(properties);
+	uint32		header;
+
+	if (VARATT_IS_EXTENDED(value) && !VARATT_IS_SHORT(value))
+		value = PG_DETOAST_DATUM_SLICE(properties, 0, sizeof(header));
+	memcpy(&header, VARDATA_ANY(value), sizeof(header));
+	if ((header & JB_FOBJECT) == 0)
+		ereport(ERROR,
+				(errcode(TE_ERRCODE_EVENT),
+				 errmsg("properties of an event must be a JSON object"),
+				 errhint("Wrap the value, as in {\"value\": 1}.")));
+}
+
+/*
+ * _is_watched(name, user_id, properties, occurred_at, dedupe_key): whether the
+ * capture trigger needs this row. Runs for every inserted row as the inserting role,
+ * so it is the one function with a side (it reads the set of journeys) that PUBLIC may
+ * execute. Throws for a malformed event and for one outside the bounds of time, which
+ * costs less here than in a check of the table. NULLs are left to the columns.
  */
 Datum
 te_is_watched(PG_FUNCTION_ARGS)
@@ -78,61 +119,22 @@ te_is_watched(PG_FUNCTION_ARGS)
 	TeJourneySet *set;
 	text	   *name;
 
+	check_text(fcinfo, 0, "name", sizeof(((TeWatch *) 0)->event) - 1);
+	check_text(fcinfo, 1, "user_id", TE_MAX_ID_BYTES);
+	check_text(fcinfo, 4, "dedupe_key", TE_MAX_ID_BYTES);
+	if (!PG_ARGISNULL(2))
+		check_properties(PG_GETARG_DATUM(2));
 	if (!te_guc_ingest)
 		PG_RETURN_BOOL(false);
 	set = te_journey_set();
 	if (!is_open(set))
 		PG_RETURN_BOOL(false);
-	if (!PG_ARGISNULL(1))
-		check_time(PG_GETARG_TIMESTAMPTZ(1));
-	if (!PG_ARGISNULL(2))
+	if (!PG_ARGISNULL(3))
+		check_time(PG_GETARG_TIMESTAMPTZ(3));
+	if (!PG_ARGISNULL(4))
 		PG_RETURN_BOOL(true);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(false);
 	name = PG_GETARG_TEXT_PP(0);
 	PG_RETURN_BOOL(te_journey_watch(set, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) != NULL);
-}
-
-/*
- * Refuses a text that is empty or too long.
- */
-static void
-check_text(FunctionCallInfo fcinfo, int number, const char *field, int max)
-{
-	text	   *value;
-
-	if (fcinfo->args[number].isnull)
-		return;
-	value = PG_GETARG_TEXT_PP(number);
-	if (VARSIZE_ANY_EXHDR(value) == 0)
-		ereport(ERROR,
-				(errcode(TE_ERRCODE_EVENT),
-				 errmsg("%s of an event must not be empty", field)));
-	if (VARSIZE_ANY_EXHDR(value) > max)
-		ereport(ERROR,
-				(errcode(TE_ERRCODE_EVENT),
-				 errmsg("%s of an event is longer than %d bytes", field, max)));
-}
-
-/*
- * _check_event(user_id, name, properties, dedupe_key): true, or an error that
- * names the field. NULLs are left to the columns' own constraints.
- */
-Datum
-te_check_event(PG_FUNCTION_ARGS)
-{
-	check_text(fcinfo, 0, "user_id", TE_MAX_ID_BYTES);
-	check_text(fcinfo, 1, "name", sizeof(((TeWatch *) 0)->event) - 1);
-	check_text(fcinfo, 3, "dedupe_key", TE_MAX_ID_BYTES);
-	if (!PG_ARGISNULL(2))
-	{
-		Jsonb	   *properties = PG_GETARG_JSONB_P(2);
-
-		if (!JB_ROOT_IS_OBJECT(properties))
-			ereport(ERROR,
-					(errcode(TE_ERRCODE_EVENT),
-					 errmsg("properties of an event must be a JSON object"),
-					 errhint("Wrap the value, as in {\"value\": 1}.")));
-	}
-	PG_RETURN_BOOL(true);
 }

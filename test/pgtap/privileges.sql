@@ -47,10 +47,10 @@ SELECT is(ARRAY(SELECT level || ' ' || relname || '.' || attname FROM unnest(ARR
 	WHERE relnamespace = 'trigger_engine'::regnamespace AND attacl IS NOT NULL), '{}', 'no grants on columns');
 -- internals: what an insert of an event calls as the inserting role, and what views call as the reader
 SELECT is(ARRAY(SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace AND proname ~ '^_' AND has_function_privilege('te_nobody', oid, 'EXECUTE') ORDER BY 1),
-	'{_check_event,_gates,_is_watched}', 'internals that everybody may call');
+	'{_gates,_is_watched,_next_event_id}', 'internals that everybody may call');
 SELECT is(ARRAY(SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace AND proname ~ '^_'
 	AND (has_function_privilege('te_admin', oid, 'EXECUTE') OR has_function_privilege('te_reader', oid, 'EXECUTE') OR has_function_privilege('te_app', oid, 'EXECUTE')) ORDER BY 1),
-	'{_check_event,_gates,_is_watched,_tracked_events,_worker_status}', 'internals that a level may call');
+	'{_gates,_is_watched,_next_event_id,_tracked_events,_worker_status}', 'internals that a level may call');
 SELECT is(ARRAY(SELECT level FROM unnest(ARRAY['nobody', 'reader', 'app', 'analyst', 'admin']) level WHERE has_schema_privilege('te_' || level, 'trigger_engine', 'CREATE')), '{}', 'nobody creates anything in the schema');
 SELECT is(ARRAY(SELECT level FROM unnest(ARRAY['nobody', 'reader', 'app', 'analyst', 'admin']) level WHERE has_schema_privilege('te_' || level, 'trigger_engine', 'USAGE')), '{reader,app,analyst,admin}', 'who is let into the schema');
 

@@ -38,7 +38,7 @@ SELECT signature, provolatile FROM member_function
  WHERE proacl IS NULL
     OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0)
  ORDER BY signature::text;
--- those that are not pure
+-- those that are not pure: what an INSERT calls
 SELECT signature FROM member_function
  WHERE (proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0))
    AND (provolatile = 'v' OR prosecdef)

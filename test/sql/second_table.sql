@@ -12,8 +12,7 @@ SELECT _create_user_tables();
 CREATE TABLE events_102008 (LIKE trigger_engine.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
 CREATE UNIQUE INDEX ON events_102008 (user_id, occurred_at, event_id);
 CREATE TRIGGER _capture AFTER INSERT ON events_102008 FOR EACH ROW
-	WHEN (trigger_engine._is_watched(NEW.name, NEW.occurred_at, NEW.dedupe_key)) EXECUTE FUNCTION trigger_engine._capture_event();
-CREATE TRIGGER _flush AFTER INSERT ON events_102008 FOR EACH STATEMENT EXECUTE FUNCTION trigger_engine._flush_matches();
+	WHEN (trigger_engine._is_watched(NEW.name, NEW.user_id, NEW.properties, NEW.occurred_at, NEW.dedupe_key)) EXECUTE FUNCTION trigger_engine._capture_event();
 CALL journey('j', 'cart', wait => '1 h', "where" => '$.total > 10', exit_on => '[{"name": "order"}]');
 CALL journey('once', 'cart', wait => '1 h', reentry => '{"policy": "once"}');
 SELECT create_event_schema('cart', '{"properties": {"total": {"type": "number"}}}', 'quarantine');

@@ -161,6 +161,9 @@ sub bulk
 			Bench::pairs($Bench::Pairs, copy_load($server, 'bench.events', $event),
 				copy_load($server, 'trigger_engine.events', $event)), '>=', $copy_aim);
 	}
+	Bench::result('bulk-plpgsql', '100 rows an INSERT, one match each, against a PL/pgSQL trigger',
+		Bench::pairs(Bench::smallest($Bench::Pairs, 5), bulk_load($server, 'bench.plpgsql_events', 'thousand'),
+			bulk_load($server, 'trigger_engine.events', 'thousand')), '>=', 5);
 	$server->sql('RESET synchronous_commit');
 	return;
 }
