@@ -63,6 +63,7 @@ CREATE TABLE trigger_engine._segments (
 	name		text PRIMARY KEY,
 	view		regclass NOT NULL,
 	owner		name NOT NULL,
+	refresh		interval CHECK (refresh > interval '0'),
 	description text,
 	created_at	timestamptz NOT NULL
 );

@@ -134,6 +134,17 @@ BEGIN
 	$ddl$;
 
 	EXECUTE $ddl$
+	CREATE TABLE IF NOT EXISTS trigger_engine._exits (
+		user_id	   text NOT NULL,
+		journey_id bigint NOT NULL,
+		versions   integer[] NOT NULL,
+		at		   timestamptz NOT NULL,
+		reason	   text NOT NULL
+	) WITH (fillfactor = 80)
+	$ddl$;
+	EXECUTE 'CREATE INDEX IF NOT EXISTS _exits_key ON trigger_engine._exits (user_id, journey_id)';
+
+	EXECUTE $ddl$
 	CREATE TABLE IF NOT EXISTS trigger_engine._due (
 		user_id	   text NOT NULL,
 		journey_id bigint NOT NULL,
@@ -151,6 +162,7 @@ BEGIN
 		first_due_at timestamptz,
 		note	   text,
 		context	   jsonb,
+		retried	   boolean NOT NULL DEFAULT false,
 		PRIMARY KEY (user_id, journey_id, entry_key, step)
 	) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
 			autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_analyze_scale_factor = 0.05,
@@ -278,6 +290,8 @@ COMMENT ON TABLE trigger_engine.endpoints IS 'Where a channel reaches a user: a 
 COMMENT ON TABLE trigger_engine._consents IS 'Every consent ever recorded; the latest for a user, channel and topic counts. channel or topic may be ''*'' and '''' for all. Written by set_consent().';
 COMMENT ON TABLE trigger_engine._entry_keys IS 'Keys of re-entry policies (once, once_per_key, after, parallel); unpartitioned so that they hold for ever.';
 COMMENT ON TABLE trigger_engine._enrollments IS 'One row for each run of a user through a journey, written when its first step is claimed; read through the view enrollments.';
+COMMENT ON TABLE trigger_engine._exits IS 'The latest exit of each user from each journey by a row of a tracked table, for entries that come in later with an earlier time. versions: those that have this exit; at: when it happened, or was inserted if that was earlier. One row for each, but for those of sessions at the same time and under REPEATABLE READ.';
+COMMENT ON COLUMN trigger_engine._due.retried IS 'Put back by retry_sends() before it was ever handed over: the step that follows was queued before.';
 COMMENT ON TABLE trigger_engine._due IS 'The queue: one row for each step that waits for its time. Deleted when claimed or cancelled.';
 COMMENT ON TABLE trigger_engine._batches IS 'What a worker has claimed and not yet recorded: one durable row for each batch, written before anything is handed over.';
 COMMENT ON TABLE trigger_engine._send_keys IS 'The identity of every send, unique for ever.';

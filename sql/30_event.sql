@@ -66,10 +66,14 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 	SELECT concat_ws(' UNION ALL ',
 		'SELECT NULL::text, NULL::text, NULL::jsonb, NULL::timestamptz, NULL::text, NULL::jsonb WHERE false',
-		string_agg(format('SELECT %I::pg_catalog.text, %L::pg_catalog.text, pg_catalog.jsonb_build_object(%s), %s,'
+		string_agg(format('SELECT %I::pg_catalog.text, %L::pg_catalog.text, %s, %s,'
 			' %L::pg_catalog.text OPERATOR(pg_catalog.||) %s, NULL::pg_catalog.jsonb FROM %s WHERE %I IS NOT NULL',
 			t.user_column, t.event,
-			(SELECT coalesce(string_agg(format('%L, %I', p, p), ', '), '') FROM unnest(t.properties) p),
+			-- a function takes 100 arguments
+			(SELECT coalesce(string_agg(format('pg_catalog.jsonb_build_object(%s)', o.pairs), ' OPERATOR(pg_catalog.||) ' ORDER BY o.n),
+				'''{}''::pg_catalog.jsonb')
+			 FROM (SELECT (n - 1) / 50 AS n, string_agg(format('%L, %I', p, p), ', ' ORDER BY n) AS pairs
+				FROM unnest(t.properties) WITH ORDINALITY AS u(p, n) GROUP BY 1) o),
 			CASE WHEN t.time_column IS NULL THEN 'NULL' ELSE quote_ident(t.time_column) END || '::pg_catalog.timestamptz',
 			t.source::text || '/',
 			(SELECT string_agg(format('coalesce(%I::pg_catalog.text, '''')', k),
@@ -111,13 +115,26 @@ $$;
 COMMENT ON FUNCTION trigger_engine._rebuild_all_events() IS
 'Fits the view all_events to the tracked tables: what was tracked or untracked, and tables and columns that were renamed or dropped. Called by the maintenance worker, too; there is never more to do.';
 
+CREATE FUNCTION trigger_engine._check_event_name(event text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF octet_length(event) > 127 THEN
+		RAISE EXCEPTION 'event name "%" is longer than 127 bytes', event USING ERRCODE = 'name_too_long',
+			HINT = 'No event has such a name: inserting one is refused.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._check_event_name(text) IS 'Throws unless an event can have that name.';
+
 CREATE FUNCTION trigger_engine.track_table(source regclass, event text, user_column name,
 	properties name[] DEFAULT NULL, time_column name DEFAULT NULL, on_update name[] DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION trigger_engine.track_table(regclass, text, name, name[], name, name[]) IS
-'Makes rows of an application table events. event: their name. user_column: whose they are (rows without a user, or with one of more than 512 bytes, are passed over). properties: columns that become properties, default all but the user. time_column: when it happened (timestamptz, timestamp or date), default the transaction''s time. on_update: columns whose change is an event, too. Rows are not copied. Only the table''s owner may; the table needs a primary key. Track again to change.';
+'Makes rows of an application table events. event: their name. user_column: whose they are (rows without a user, or with one of more than 512 bytes, are passed over). properties: columns that become properties, default all but the user. time_column: when it happened (timestamptz, timestamp or date), default the transaction''s time. on_update: columns whose change is an event, too, which happens now unless the update changes time_column. Rows are not copied. Only the table''s owner may; the table needs a primary key. Track again to change.';
 
 CREATE FUNCTION trigger_engine._track_table(invoker name, source regclass, event text, user_column name,
 	properties name[], time_column name, on_update name[])
@@ -135,6 +152,7 @@ BEGIN
 	IF source IS NULL OR event IS NULL OR event = '' OR user_column IS NULL THEN
 		RAISE EXCEPTION 'source, event and user_column are required' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	PERFORM trigger_engine._check_event_name(event);
 	PERFORM trigger_engine._stamp_if_empty(invoker);
 	IF NOT pg_has_role(invoker, (SELECT relowner FROM pg_class WHERE oid = source), 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of table %', source USING ERRCODE = 'insufficient_privilege';
@@ -285,6 +303,7 @@ BEGIN
 	IF event IS NULL OR event = '' OR schema IS NULL THEN
 		RAISE EXCEPTION 'event and schema are required' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	PERFORM trigger_engine._check_event_name(event);
 	IF on_violation IS NULL OR on_violation NOT IN ('refuse', 'quarantine') THEN
 		RAISE EXCEPTION 'on_violation must be "refuse" or "quarantine"' USING ERRCODE = 'invalid_parameter_value';
 	END IF;

@@ -2,15 +2,16 @@
  * Segments: registered views with a user_id column.
  */
 
-CREATE FUNCTION trigger_engine.create_segment(name text, view regclass, description text DEFAULT NULL,
-	or_replace boolean DEFAULT false)
+CREATE FUNCTION trigger_engine.create_segment(name text, view regclass, refresh interval DEFAULT NULL,
+	description text DEFAULT NULL, or_replace boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION trigger_engine.create_segment(text, regclass, text, boolean) IS
-'Registers a view with a user_id column as a segment. It is read as the view''s owner in a restricted operation. The caller must own the view.';
+COMMENT ON FUNCTION trigger_engine.create_segment(text, regclass, interval, text, boolean) IS
+'Registers a view with a user_id column as a segment. It is read as the view''s owner in a restricted operation. refresh: how often all of it is looked at for members that come and go with time alone, NULL = by default; a member that a message is about is asked for at that moment in any case. The caller must own the view. A worker gives it trigger_engine.segment_timeout.';
 
-CREATE FUNCTION trigger_engine._create_segment(invoker name, name text, view regclass, description text, or_replace boolean)
+CREATE FUNCTION trigger_engine._create_segment(invoker name, name text, view regclass, refresh interval,
+	description text, or_replace boolean)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -21,6 +22,14 @@ DECLARE
 BEGIN
 	IF name IS NULL OR name = '' OR view IS NULL THEN
 		RAISE EXCEPTION 'name and view are required' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF octet_length(name) > 127 THEN
+		RAISE EXCEPTION 'segment name "%" is longer than 127 bytes', name USING ERRCODE = 'name_too_long',
+			HINT = 'Choose a shorter one.';
+	END IF;
+	IF refresh <= interval '0' OR NOT isfinite(refresh) THEN
+		RAISE EXCEPTION 'refresh of segment "%" must be a positive interval', name USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give it as in ''5 min'', or leave it out.';
 	END IF;
 	SELECT * INTO relation FROM pg_class WHERE oid = view;
 	IF NOT FOUND OR relation.relkind NOT IN ('v', 'm') THEN
@@ -41,14 +50,14 @@ BEGIN
 	END IF;
 	PERFORM trigger_engine._check_owner(invoker, (SELECT s.owner FROM trigger_engine._segments s WHERE s.name = name),
 		format('segment "%s"', name));
-	INSERT INTO trigger_engine._segments VALUES (name, view, invoker, description, trigger_engine.clock())
+	INSERT INTO trigger_engine._segments VALUES (name, view, invoker, refresh, description, trigger_engine.clock())
 	ON CONFLICT ON CONSTRAINT _segments_pkey DO UPDATE SET view = excluded.view, owner = excluded.owner,
-		description = coalesce(excluded.description, _segments.description);
+		refresh = excluded.refresh, description = coalesce(excluded.description, _segments.description);
 	-- a first probe shows what a worker would meet
 	PERFORM trigger_engine.in_segment(name, '');
 END
 $$;
-COMMENT ON FUNCTION trigger_engine._create_segment(name, text, regclass, text, boolean) IS 'Behind create_segment().';
+COMMENT ON FUNCTION trigger_engine._create_segment(name, text, regclass, interval, text, boolean) IS 'Behind create_segment().';
 
 CREATE FUNCTION trigger_engine.drop_segment(name text, if_exists boolean DEFAULT false)
 RETURNS boolean
@@ -97,5 +106,5 @@ COMMENT ON FUNCTION trigger_engine.segment_members(text) IS
 'All users in the segment now, each once, read as the view''s owner.';
 
 CREATE VIEW trigger_engine.segments AS
-SELECT name, view, owner, description, created_at FROM trigger_engine._segments;
+SELECT name, view, owner, refresh, description, created_at FROM trigger_engine._segments;
 COMMENT ON VIEW trigger_engine.segments IS 'Registered segments and their views.';

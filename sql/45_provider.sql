@@ -199,12 +199,17 @@ COMMENT ON FUNCTION trigger_engine.set_secret(text, jsonb) IS
 A value given inline is answered with a WARNING; it is in no dump and readable by no role. Errors: undefined_object when the provider does not exist, TE001 for a malformed secret.';
 
 CREATE VIEW trigger_engine.providers AS
-SELECT p.name, p.kind, p.channel, p.state, p.state_reason, p.options,
+SELECT p.name, p.kind, p.channel, p.state, p.state_reason,
+	   -- the addresses of many services are secrets themselves
+	   CASE WHEN p.options ? 'url' AND NOT has_function_privilege('trigger_engine.set_secret(text, jsonb)'::regprocedure, 'EXECUTE')
+		   THEN p.options || jsonb_build_object('url',
+			   regexp_replace(p.options ->> 'url', '^([^:]*://)(?:[^/?#]*@)?([^/?#]*).*$', '\1\2/...'))
+		   ELSE p.options END AS options,
 	   EXISTS (SELECT FROM trigger_engine._secrets s WHERE s.provider = p.name) AS has_secret,
 	   p.created_at, p.updated_at
 FROM trigger_engine._providers p;
 COMMENT ON VIEW trigger_engine.providers IS
-'Providers without their secrets. state is active or disabled, state_reason says why; has_secret tells whether set_secret() was called.';
+'Providers without their secrets. state is active or disabled, state_reason says why; has_secret tells whether set_secret() was called. Of a url in the options whoever may not call set_secret() sees the host only, as the rest of many is a secret.';
 
 REVOKE ALL ON FUNCTION
 	trigger_engine._check_provider(text, jsonb),

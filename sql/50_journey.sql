@@ -287,6 +287,7 @@ BEGIN
 	CROSS JOIN LATERAL jsonb_array_elements(v.steps) s(step)
 	WHERE s.step ->> 'id' = g.step AND s.step ? 'send';
 	DELETE FROM trigger_engine._entry_keys k WHERE k.journey_id = journey.journey_id;
+	DELETE FROM trigger_engine._exits x WHERE x.journey_id = journey.journey_id;
 	DELETE FROM trigger_engine._journey_versions v WHERE v.journey_id = journey.journey_id;
 	DELETE FROM trigger_engine._journeys j WHERE j.journey_id = journey.journey_id;
 	RETURN true;

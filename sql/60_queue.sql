@@ -290,18 +290,23 @@ BEGIN
 			AND EXISTS (SELECT FROM trigger_engine._journeys j WHERE j.journey_id = s.journey_id)
 			AND NOT EXISTS (SELECT FROM trigger_engine._due d WHERE d.user_id = s.user_id AND d.journey_id = s.journey_id
 				AND d.entry_key = s.entry_key AND d.step = s.step)
-		RETURNING *
+		RETURNING s.*, EXISTS (SELECT FROM trigger_engine._enrollments r WHERE r.user_id = s.user_id
+			AND r.journey_id = s.journey_id AND r.entry_key = s.entry_key AND r.exit_reason = s.reason) AS ended_run
+	), run AS (
+		-- a run that ended with the message, as its journey was not live, goes on with it
+		UPDATE trigger_engine._enrollments r SET exited_at = NULL, exit_reason = NULL FROM again a
+		WHERE a.ended_run AND r.user_id = a.user_id AND r.journey_id = a.journey_id AND r.entry_key = a.entry_key
 	), attempt AS (
 		INSERT INTO trigger_engine._attempts (user_id, send_id, attempt, at, provider, outcome, reason, status, took_us, response)
 		SELECT a.user_id, a.send_id, a.attempts, a.handed_over_at, a.provider, a.state, a.reason, a.status, a.took_us, a.response
 		FROM again a WHERE a.handed_over_at IS NOT NULL
 	), due AS (
 		INSERT INTO trigger_engine._due (user_id, journey_id, entry_key, step, lane, due_at, event_id, event_at, version,
-			attempt, send_id, first_due_at, note, context)
+			attempt, send_id, first_due_at, note, context, retried)
 		SELECT a.user_id, a.journey_id, a.entry_key, a.step, trigger_engine._lane(a.journey_id, a.version, a.step),
 			trigger_engine.clock(), a.event_id, a.event_at, a.version,
 			a.attempts, a.send_id, trigger_engine.clock(), format('retried by %s, was %s', invoker, a.state),
-			a.detail -> 'context'
+			a.detail -> 'context', NOT a.ended_run
 		FROM again a RETURNING 1
 	)
 	SELECT count(*) INTO result FROM due;

@@ -146,13 +146,13 @@ CREATE FUNCTION trigger_engine.set_clock(at timestamptz) RETURNS void
 AS 'MODULE_PATHNAME', 'te_set_clock'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION trigger_engine.set_clock(timestamptz) IS
-'Freezes the engine''s clock at an instant, for all databases of this server and at once; NULL lets the real clock run again. Only where the setting trigger_engine.virtual_clock is on. Lost at a restart of the server.';
+'Freezes the engine''s clock at an instant, for all databases of this server and at once; NULL lets the real clock run again. Everything follows it, also the maintenance of databases in which nothing happens: moved far ahead it retires events and history that are older by then than they are kept. Only where the setting trigger_engine.virtual_clock is on. Lost at a restart of the server.';
 
 CREATE FUNCTION trigger_engine.advance_clock(by interval) RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'te_advance_clock'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION trigger_engine.advance_clock(interval) IS
-'Moves the engine''s clock on and returns where it stands; the first call freezes it at the real now plus the interval. A day is 24 hours. Only where the setting trigger_engine.virtual_clock is on.';
+'Moves the engine''s clock on and returns where it stands; the first call freezes it at the real now plus the interval. A day is 24 hours. What set_clock() says about maintenance holds here, too. Only where the setting trigger_engine.virtual_clock is on.';
 
 CREATE FUNCTION trigger_engine.version() RETURNS text
 AS 'MODULE_PATHNAME', 'te_version'

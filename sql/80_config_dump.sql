@@ -10,7 +10,7 @@ BEGIN
 	FOREACH relation IN ARRAY ARRAY['_stamp', '_pause', '_journey_id_seq', '_journeys', '_journey_versions', '_segments',
 		'_templates', '_provider_id_seq', '_providers', '_event_schemas', '_tracked_tables',
 		'_event_id_seq', '_send_id_seq', '_batch_id_seq', '_endpoint_id_seq', 'events_default', '_event_keys',
-		'quarantined_events', 'users', 'endpoints', '_consents', '_entry_keys', '_enrollments', '_due', '_batches',
+		'quarantined_events', 'users', 'endpoints', '_consents', '_entry_keys', '_enrollments', '_exits', '_due', '_batches',
 		'_send_keys', '_sends_default', '_attempts_default', 'inbox']
 	LOOP
 		PERFORM pg_catalog.pg_extension_config_dump(('trigger_engine.' || pg_catalog.quote_ident(relation))::pg_catalog.regclass, '');

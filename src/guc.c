@@ -33,6 +33,7 @@ int			te_guc_max_in_flight = 1000;
 int			te_guc_partition_interval = 7 * MINUTES_PER_DAY;
 int			te_guc_poll_interval = 1000;
 char	   *te_guc_secret_directory = "";
+int			te_guc_segment_timeout = 2000;
 char	   *te_guc_user_id = "";
 bool		te_guc_virtual_clock = false;
 int			te_guc_workers = 1;
@@ -60,7 +61,7 @@ te_guc_define(void)
 								   &te_guc_databases, "*",
 								   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("trigger_engine.drain_timeout",
-							"How long a worker that is told to stop waits for answers that are under way.",
+							"How long a worker that is told to stop waits for answers that are under way; 0 means not at all.",
 							NULL,
 							&te_guc_drain_timeout, 2000, 0, 60000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
@@ -108,6 +109,11 @@ te_guc_define(void)
 							   "Directory that file: references of secrets are read from.", NULL,
 							   &te_guc_secret_directory, "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.segment_timeout",
+							"Longest time that the SQL of a segment may take in a delivery worker; 0 means without limit.",
+							"What takes longer is cancelled, and messages to its members wait.",
+							&te_guc_segment_timeout, 2000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("trigger_engine.user_id",
 							   "User whose inbox rows a role without ownership may see.",
 							   "Set it with SET LOCAL in the transaction that serves the user.",

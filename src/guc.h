@@ -20,6 +20,7 @@ extern int	te_guc_max_in_flight;
 extern int	te_guc_partition_interval;
 extern int	te_guc_poll_interval;
 extern char *te_guc_secret_directory;
+extern int	te_guc_segment_timeout;
 extern char *te_guc_user_id;
 extern bool te_guc_virtual_clock;
 extern int	te_guc_workers;

@@ -29,6 +29,7 @@ _PG_init(void)
 	if (IsBinaryUpgrade)
 		return;
 	te_event_init();
+	te_event_watch_tables();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	te_shmem_init();

@@ -62,13 +62,32 @@ te_clock_is_virtual(void)
  * Adds an interval in UTC, so that the result does not depend on the session's
  * time zone: a day is 24 hours. Throws when the result is out of range.
  */
-TimestampTz
-te_clock_add(TimestampTz at, const Interval *by)
+static TimestampTz
+add_exactly(TimestampTz at, const Interval *by)
 {
 	/* a timestamp without time zone has the same representation, read as UTC */
 	return DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval,
 												 TimestampGetDatum(at),
 												 IntervalPGetDatum(by)));
+}
+
+/*
+ * The same, but stops at the ends of the calendar rather than throw: an
+ * application's own row may lie there.
+ */
+TimestampTz
+te_clock_add(TimestampTz at, const Interval *by)
+{
+	/* rounded away from the instant */
+	double		about = (double) at + (by->month * 31.0 + by->day) * USECS_PER_DAY + by->time;
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		return at;
+	if (about > (double) (END_TIMESTAMP - USECS_PER_DAY))
+		return END_TIMESTAMP - 1;
+	if (about < (double) (MIN_TIMESTAMP + USECS_PER_DAY))
+		return MIN_TIMESTAMP;
+	return add_exactly(at, by);
 }
 
 /* SQL: clock(). */
@@ -124,7 +143,7 @@ te_advance_clock(PG_FUNCTION_ARGS)
 	require_virtual_clock();
 	seen = pg_atomic_read_u64(&te_shared->virtual_now);
 	do
-		moved = storable(te_clock_add(seen != 0 ? (TimestampTz) seen : GetCurrentTimestamp(), by));
+		moved = storable(add_exactly(seen != 0 ? (TimestampTz) seen : GetCurrentTimestamp(), by));
 	while (!pg_atomic_compare_exchange_u64(&te_shared->virtual_now, &seen, moved));
 	te_wake_all(InvalidOid);
 	PG_RETURN_TIMESTAMPTZ((TimestampTz) moved);

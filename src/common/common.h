@@ -49,8 +49,14 @@ typedef void (*TeWork) (void *arg);
  */
 extern bool te_db_transaction(TeWork work, void *arg, int elevel, ErrorData **failure);
 
-/* The same inside a running transaction, as a subtransaction. */
+/* The same inside a running transaction, as a subtransaction; a cancelled query throws. */
 extern bool te_db_subtransaction(TeWork work, void *arg, ErrorData **failure);
+
+/* For what others wrote: within a limit of time, and catching a cancel, too; *over = by the limit. */
+extern bool te_db_guarded(TeWork work, void *arg, int limit_ms, bool *over, ErrorData **failure);
+
+/* Frees a plan and a context, which may be in use, when the transaction ends. */
+extern void te_db_retire(SPIPlanPtr plan, MemoryContext context);
 
 /* For workers: plans that stay right when the queue grows; analysts' SQL is planned as usual. */
 extern void te_db_prefer_indexes(void);
@@ -82,6 +88,9 @@ extern Interval *te_json_interval(Jsonb *object, const char *key, const char *wh
 extern void te_json_check_keys(Jsonb *object, const char *what, const char *const *allowed);
 extern Jsonb *te_json_parse(const char *text);
 extern char *te_json_to_cstring(Jsonb *value);
+extern char *te_json_key_text(Jsonb *value);	/* NULL for null */
+extern Datum te_json_input(const char *text, Oid function, const char *key, const char *what,
+						   const char *wanted, const char *hint);
 extern const char *te_json_nearest(const char *word, const char *const *allowed);
 
 /* ---- crypto.c ---- */

@@ -6,13 +6,17 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 #include "common/common.h"
 #include "compat.h"
@@ -90,49 +94,166 @@ te_db_transaction(TeWork work, void *arg, int elevel, ErrorData **failure)
 	return done;
 }
 
+/* The limit of time of te_db_guarded(). */
+static TimeoutId limit_timeout = MAX_TIMEOUTS;
+static volatile sig_atomic_t limit_is_over = false;
+
+/*
+ * The limit is over: cancels what runs. In a signal handler.
+ */
+static void
+limit_handler(void)
+{
+	limit_is_over = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+}
+
+/*
+ * Starts the clock; 0 = there is no limit.
+ */
+static void
+start_limit(int limit_ms)
+{
+	limit_is_over = false;
+	if (limit_ms == 0)
+		return;
+	if (limit_timeout == MAX_TIMEOUTS)
+		limit_timeout = RegisterTimeout(USER_TIMEOUT, limit_handler);
+	enable_timeout_after(limit_timeout, limit_ms);
+}
+
+/*
+ * Stops it; a cancel that came too late for its work must not hit what follows. Does
+ * not throw.
+ */
+static void
+stop_limit(int limit_ms)
+{
+	if (limit_ms == 0)
+		return;
+	disable_timeout(limit_timeout, false);
+	if (limit_is_over)
+		QueryCancelPending = false;
+}
+
 /*
  * Runs work(arg) in a subtransaction of the running transaction. When it fails
  * only the subtransaction is rolled back, *failure gets a copy of the error in
- * the caller's memory context, and false is returned. A cancelled query or a
- * terminated session still throws.
+ * the caller's memory context, and false is returned.
  */
-bool
-te_db_subtransaction(TeWork work, void *arg, ErrorData **failure)
+static bool
+subtransaction(TeWork work, void *arg, int limit_ms, ErrorData **failure)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool done = false;
 
-	if (failure)
-		*failure = NULL;
+	*failure = NULL;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 
 	PG_TRY();
 	{
+		start_limit(limit_ms);
 		work(arg);
+		stop_limit(limit_ms);
 		ReleaseCurrentSubTransaction();
 		done = true;
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = take_error(caller);
-
+		stop_limit(limit_ms);
+		*failure = take_error(caller);
 		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && QueryCancelPending)
-			ReThrowError(error);
-		if (failure)
-			*failure = error;
-		else
-			FreeErrorData(error);
 	}
 	PG_END_TRY();
 
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	return done;
+}
+
+/*
+ * Runs our own work(arg) in a subtransaction. Errors are caught, with a copy in
+ * *failure; a cancelled query and a terminated session throw.
+ */
+bool
+te_db_subtransaction(TeWork work, void *arg, ErrorData **failure)
+{
+	if (subtransaction(work, arg, 0, failure))
+		return true;
+	if ((*failure)->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(*failure);
+	return false;
+}
+
+/*
+ * Runs work(arg), which calls what somebody else wrote, in a subtransaction and for
+ * limit_ms at most (0 = without limit). Whatever it throws is caught: a cancel, too,
+ * which may come from the limit, from an administrator or from that code itself. Only
+ * a terminated session throws. *over tells whether the limit did it. In workers.
+ */
+bool
+te_db_guarded(TeWork work, void *arg, int limit_ms, bool *over, ErrorData **failure)
+{
+	bool		done = subtransaction(work, arg, limit_ms, failure);
+
+	*over = !done && limit_is_over && (*failure)->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	return done;
+}
+
+/* What is freed when the transaction ends. */
+typedef struct Retired
+{
+	struct Retired *next;
+	SPIPlanPtr	plan;
+	MemoryContext context;
+} Retired;
+
+static Retired *retired = NULL;
+
+/*
+ * Frees what was retired. Does not throw.
+ */
+static void
+free_retired(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	while (retired)
+	{
+		Retired    *one = retired;
+
+		retired = one->next;
+		if (one->plan)
+			SPI_freeplan(one->plan);
+		if (one->context)
+			MemoryContextDelete(one->context);
+		pfree(one);
+	}
+}
+
+/*
+ * Frees a kept plan and a memory context, either may be NULL, when the transaction
+ * ends: whoever is using them now, further out, goes on undisturbed.
+ */
+void
+te_db_retire(SPIPlanPtr plan, MemoryContext context)
+{
+	static bool registered = false;
+	Retired    *one;
+
+	if (plan == NULL && context == NULL)
+		return;
+	if (!registered)
+		RegisterXactCallback(free_retired, NULL);
+	registered = true;
+	one = MemoryContextAlloc(TopMemoryContext, sizeof(Retired));
+	one->plan = plan;
+	one->context = context;
+	one->next = retired;
+	retired = one;
 }
 
 /* Kinds of plans that suit only the sizes they were made for. */

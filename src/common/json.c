@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/fmgroids.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -127,22 +128,66 @@ te_json_number(Jsonb *object, const char *key, double absent, const char *what)
 											  NumericGetDatum(value->val.numeric)));
 }
 
-/* Where a text value stands, for the errors of its type. */
+/* Where a text value stands and what it should be, for the errors of its type. */
 typedef struct Place
 {
+	MemoryContext context;
 	const char *key;
 	const char *what;
+	const char *wanted;
+	const char *hint;
 } Place;
 
 /*
- * Names the key in errors of a type's input function.
+ * Turns an error of a type's input function into one of the definition, which names
+ * the key and keeps what the function said as its detail. Errors that are not about
+ * the value, such as a cancel, stay what they are.
  */
 static void
-add_key_context(void *arg)
+blame_key(void *arg)
 {
 	Place	   *place = arg;
+	MemoryContext old;
+	ErrorData  *error;
 
-	errcontext("key \"%s\" of %s", place->key, place->what);
+	switch (ERRCODE_TO_CATEGORY(geterrcode()))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
+		case ERRCODE_FEATURE_NOT_SUPPORTED:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+			break;
+		default:
+			return;
+	}
+	old = MemoryContextSwitchTo(place->context);
+	error = CopyErrorData();
+	MemoryContextSwitchTo(old);
+	errcode(TE_ERRCODE_DEFINITION);
+	errmsg("key \"%s\" of %s must be %s", place->key, place->what, place->wanted);
+	errdetail_internal("%s", error->message);
+	errhint("%s", place->hint);
+}
+
+/*
+ * A text as a value of another type, by its input function. What is wrong with it is
+ * an error of the definition: wanted and hint say what it should be.
+ */
+Datum
+te_json_input(const char *text, Oid function, const char *key, const char *what,
+			  const char *wanted, const char *hint)
+{
+	Place		place = {CurrentMemoryContext, key, what, wanted, hint};
+	ErrorContextCallback callback;
+	Datum		result;
+
+	callback.callback = blame_key;
+	callback.arg = &place;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	result = OidInputFunctionCall(function, unconstify(char *, text), InvalidOid, -1);
+	error_context_stack = callback.previous;
+	return result;
 }
 
 /*
@@ -154,8 +199,6 @@ te_json_interval(Jsonb *object, const char *key, const char *what)
 {
 	JsonbValue *value = te_json_find(object, key);
 	Interval   *result;
-	Place		place = {key, what};
-	ErrorContextCallback callback;
 
 	if (value == NULL || value->type == jbvNull)
 		return NULL;
@@ -171,14 +214,9 @@ te_json_interval(Jsonb *object, const char *key, const char *what)
 	}
 	if (value->type != jbvString)
 		wrong_type(key, what, "an interval such as \"10 min\"");
-	callback.callback = add_key_context;
-	callback.arg = &place;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	result = DatumGetIntervalP(DirectFunctionCall3(interval_in,
-												   CStringGetDatum(pnstrdup(value->val.string.val, value->val.string.len)),
-												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-	error_context_stack = callback.previous;
+	result = DatumGetIntervalP(te_json_input(pnstrdup(value->val.string.val, value->val.string.len),
+											 F_INTERVAL_IN, key, what, "an interval",
+											 "Write it as in \"10 min\", \"1 day 2 hours\" or \"PT1H\"."));
 	if (result->time < 0 || result->day < 0 || result->month < 0)
 		wrong_type(key, what, "an interval that is not negative");
 	return result;
@@ -264,6 +302,51 @@ Jsonb *
 te_json_parse(const char *text)
 {
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
+
+/*
+ * A jsonb with its numbers in their shortest form, so that values that are equal
+ * have the same text.
+ */
+static Jsonb *
+normalise(Jsonb *value)
+{
+	JsonbIterator *it = JsonbIteratorInit(&value->root);
+	JsonbParseState *state = NULL;
+	JsonbValue *result = NULL;
+	JsonbValue	part;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &part, false)) != WJB_DONE)
+	{
+		bool		is_scalar = token == WJB_BEGIN_ARRAY && part.val.array.rawScalar;
+
+		if ((token == WJB_ELEM || token == WJB_VALUE) && part.type == jbvNumeric)
+			part.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in,
+																   CStringGetDatum(numeric_normalize(part.val.numeric)),
+																   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		result = pushJsonbValue(&state, token, token < WJB_BEGIN_ARRAY || is_scalar ? &part : NULL);
+	}
+	return JsonbValueToJsonb(result);
+}
+
+/*
+ * A jsonb as a key: a string without its quotes, anything else as text that is the
+ * same for equal values; palloc'ed. NULL for null.
+ */
+char *
+te_json_key_text(Jsonb *value)
+{
+	JsonbValue	scalar;
+
+	if (JB_ROOT_IS_SCALAR(value) && JsonbExtractScalar(&value->root, &scalar))
+	{
+		if (scalar.type == jbvNull)
+			return NULL;
+		if (scalar.type == jbvString)
+			return pnstrdup(scalar.val.string.val, scalar.val.string.len);
+	}
+	return te_json_to_cstring(normalise(value));
 }
 
 /*

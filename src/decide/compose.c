@@ -18,6 +18,7 @@
 #include "common/common.h"
 #include "decide/decide.h"
 #include "template/template.h"
+#include "worker/worker.h"
 
 /* A template as kept; content NULL = known not to be there. */
 typedef struct Template
@@ -231,21 +232,36 @@ te_compose(TeItem *item, TimestampTz now)
 }
 
 /*
- * The identity of the send as it travels to the receiver: the same at every
- * attempt, another in every other database.
+ * The identity of the send as it travels to the receiver: a digest of what identifies
+ * it for ever, so that it is the same at every attempt, also when a claim was lost in
+ * a failover and the send has another number, and another in every other installation.
  */
 char *
 te_compose_message_id(const TeItem *item)
 {
-	char	   *identity = psprintf("%s\n" INT64_FORMAT "\n%s\n%s\n%s\n" INT64_FORMAT,
-									item->user_id, item->journey_id, item->entry_key,
-									item->step_id, item->channel, (int64) item->event_at);
+	StringInfoData identity;
 	unsigned char digest[32];
+	StringInfoData id;
+	int			i;
 
-	te_crypto_sha256(identity, strlen(identity), digest);
-	pfree(identity);
-	return psprintf("msg_" INT64_FORMAT "_%02x%02x%02x%02x", item->send_id,
-					digest[0], digest[1], digest[2], digest[3]);
+	/* with the zero bytes that end the texts, lest two of them run together */
+	initStringInfo(&identity);
+	appendBinaryStringInfo(&identity, (const char *) te_fence_identity(), TE_IDENTITY_SIZE);
+	appendStringInfo(&identity, INT64_FORMAT, item->journey_id);
+	appendStringInfoChar(&identity, '\0');
+	appendBinaryStringInfo(&identity, item->user_id, strlen(item->user_id) + 1);
+	appendBinaryStringInfo(&identity, item->entry_key, strlen(item->entry_key) + 1);
+	appendBinaryStringInfo(&identity, item->step_id, strlen(item->step_id) + 1);
+	appendBinaryStringInfo(&identity, item->channel, strlen(item->channel) + 1);
+	appendBinaryStringInfo(&identity, "normal", sizeof("normal"));	/* the attempt class */
+	te_crypto_sha256(identity.data, identity.len, digest);
+	pfree(identity.data);
+
+	initStringInfo(&id);
+	appendStringInfoString(&id, "msg_");
+	for (i = 0; i < 16; i++)
+		appendStringInfo(&id, "%02x", digest[i]);
+	return id.data;
 }
 
 /*

@@ -59,6 +59,7 @@ typedef struct TeItem
 	int64		send_id;		/* 0 until decided the first time */
 	TimestampTz first_due_at;	/* before holds and retries */
 	Jsonb	   *context;		/* of tracked rows */
+	bool		retried;		/* by retry_sends(): its next step was queued before */
 
 	/* looked up; journey and step only while the claim's transaction runs */
 	TeJourney  *journey;
@@ -126,6 +127,9 @@ extern void te_facts_load(TeItem **items, int count);
 extern void te_facts_load_exits(TeItem **items, int count);
 extern void te_facts_load_consents(TeItem **items, int count);
 extern void te_facts_load_endpoints(TeItem **items, int count);
+
+/* segments.c */
+extern void te_facts_load_segments(TeItem **items, int count);
 
 /* compose.c: false, with item->reason, when there is nothing to send */
 extern bool te_compose(TeItem *item, TimestampTz now);

@@ -164,11 +164,55 @@ ends_run(const TeItem *item, const char *name, Jsonb *properties, const char **k
 }
 
 /*
- * Exits that happened after the entry event. The capture trigger has acted on
- * most of them; this finds those that were there before a late entry.
+ * Exits by rows of tracked tables that happened after the entry event, as they were
+ * noted.
  */
-void
-te_facts_load_exits(TeItem **items, int count)
+static void
+load_noted_exits(TeItem **items, int count)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, INT4OID, TIMESTAMPTZOID, INT8OID};
+	static SPIPlanPtr plan = NULL;
+	TeRows		rows;
+	SPITupleTable *table;
+	uint64		i;
+
+	te_rows_init(&rows, lengthof(types), types);
+	for (i = 0; i < count; i++)
+	{
+		TeItem	   *item = items[i];
+		Datum		values[lengthof(types)];
+
+		if (item->exited || item->journey == NULL || item->journey->nexits + item->journey->ngoals == 0)
+			continue;
+		values[0] = CStringGetTextDatum(item->user_id);
+		values[1] = Int64GetDatum(item->journey_id);
+		values[2] = Int32GetDatum(item->version);
+		values[3] = TimestampTzGetDatum(item->event_at);
+		values[4] = Int64GetDatum(i);
+		te_rows_add(&rows, values, NULL);
+	}
+	if (rows.count == 0)
+		return;
+	te_rows_execute(&rows, &plan,
+					"SELECT i.ord, x.reason FROM unnest($1, $2, $3, $4, $5) AS i(user_id, journey_id, version, event_at, ord)"
+					" JOIN trigger_engine._exits x ON x.user_id = i.user_id AND x.journey_id = i.journey_id"
+					" AND i.version = ANY (x.versions) AND x.at > i.event_at", 0, NULL, NULL);
+	table = SPI_tuptable;
+	for (i = 0; i < table->numvals; i++)
+	{
+		TeItem	   *item = items[int8_column(table->vals[i], table->tupdesc, 1)];
+
+		item->exited = true;
+		item->exit_reason = SPI_getvalue(table->vals[i], table->tupdesc, 2);
+	}
+	SPI_freetuptable(table);
+}
+
+/*
+ * Exits in events that happened after the entry event.
+ */
+static void
+load_exit_events(TeItem **items, int count)
 {
 	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID};
 	static SPIPlanPtr plan = NULL;
@@ -205,7 +249,9 @@ te_facts_load_exits(TeItem **items, int count)
 					"SELECT i.ord, e.name, e.properties, e.event_id"
 					" FROM unnest($1, $2, $3, $4, $5) AS i(user_id, event_at, event_id, ord, name)"
 					" JOIN trigger_engine.events e ON e.user_id = i.user_id AND e.name = i.name"
-					" AND e.occurred_at >= i.event_at AND (e.occurred_at > i.event_at OR e.event_id > i.event_id)"
+					" AND e.occurred_at >= i.event_at"
+	/* of the same instant is what one transaction wrote: it has acted on what came before */
+					" AND (e.occurred_at > i.event_at OR i.event_id <> 0 AND e.event_id > i.event_id)"
 					" AND e.occurred_at >= $6", 1, span_types, span);
 	table = SPI_tuptable;
 	for (i = 0; i < table->numvals; i++)
@@ -223,6 +269,18 @@ te_facts_load_exits(TeItem **items, int count)
 									 int8_column(row, desc, 4));
 	}
 	SPI_freetuptable(table);
+}
+
+/*
+ * Exits that happened after the entry event. The capture trigger has acted on
+ * most of them; this finds those that it could not see, since one of the two
+ * committed late or came late.
+ */
+void
+te_facts_load_exits(TeItem **items, int count)
+{
+	load_exit_events(items, count);
+	load_noted_exits(items, count);
 }
 
 /*

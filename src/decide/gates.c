@@ -10,13 +10,10 @@
 
 #include "common/common.h"
 #include "decide/decide.h"
-#include "segment/segment.h"
 
 /* A held message is looked at again after this, doubled each time up to the most. */
 #define FIRST_HOLD (10 * USECS_PER_SEC)
 #define LONGEST_HOLD USECS_PER_HOUR
-/* Of one segment in one claim, until its other users are not asked for any more. */
-#define MOST_SEGMENT_FAILURES 10
 
 /*
  * Stops an item at a gate.
@@ -134,12 +131,19 @@ gate_endpoint(TeItem *item, TimestampTz now)
 }
 
 /*
- * The template renders. Fills in the message.
+ * The event is still there to render from, and the template renders. Fills in the
+ * message.
  */
 static void
 gate_render(TeItem *item, TimestampTz now)
 {
-	if (item->is_send && !te_compose(item, now))
+	if (!item->is_send)
+		return;
+	if (item->event_id != 0 && item->event_name == NULL && item->context == NULL)
+		stop(item, TE_WITHHOLD, TE_GATE_RENDER,
+			 psprintf("its event of %s is not there any more: deleted, or older than trigger_engine.event_retention",
+					  timestamptz_to_str(item->event_at)));
+	else if (!te_compose(item, now))
 		stop(item, TE_WITHHOLD, TE_GATE_RENDER, item->reason);
 }
 
@@ -262,96 +266,6 @@ resolve(TeItem *item, List *providers)
 	}
 }
 
-typedef struct SegmentWork
-{
-	TeItem	  **items;
-	int			count;
-	const char *segment;
-} SegmentWork;
-
-/*
- * True when the item is a message to members of the segment.
- */
-static bool
-asks_for(const TeItem *item, const char *segment)
-{
-	return item->is_send && item->journey && item->journey->segment &&
-		strcmp(item->journey->segment, segment) == 0;
-}
-
-/*
- * Probes the users of one segment.
- */
-static void
-probe_segment(void *arg)
-{
-	SegmentWork *work = arg;
-	int			i;
-
-	for (i = 0; i < work->count; i++)
-		if (asks_for(work->items[i], work->segment))
-			work->items[i]->in_segment = te_segment_probe(work->segment, work->items[i]->user_id);
-}
-
-/*
- * Probes the users of one segment that has failed one by one, so that it holds the
- * messages of those only whom it fails for. After some failures it is taken to fail
- * for all.
- */
-static void
-probe_apart(SegmentWork *work, const char *message)
-{
-	int			failures = 0;
-	int			i;
-
-	for (i = 0; i < work->count; i++)
-	{
-		SegmentWork one = {work->items + i, 1, work->segment};
-		ErrorData  *failure;
-
-		if (!asks_for(work->items[i], work->segment))
-			continue;
-		if (failures < MOST_SEGMENT_FAILURES)
-		{
-			if (te_db_subtransaction(probe_segment, &one, &failure))
-				continue;
-			message = failure->message;
-			failures++;
-		}
-		work->items[i]->segment_error = psprintf("segment \"%s\" failed: %s", work->segment, message);
-	}
-}
-
-/*
- * Answers the segment questions of all items, one segment after the other, each
- * guarded: a segment whose SQL fails holds its own messages only.
- */
-static void
-load_segments(TeItem **items, int count)
-{
-	List	   *done = NIL;
-	int			i;
-
-	for (i = 0; i < count; i++)
-	{
-		SegmentWork work = {items, count, NULL};
-		ErrorData  *failure;
-		ListCell   *cell;
-
-		if (!items[i]->is_send || items[i]->journey == NULL || items[i]->journey->segment == NULL)
-			continue;
-		work.segment = items[i]->journey->segment;
-		foreach(cell, done)
-			if (strcmp(lfirst(cell), work.segment) == 0)
-				break;
-		if (cell != NULL)
-			continue;
-		done = lappend(done, unconstify(char *, work.segment));
-		if (!te_db_subtransaction(probe_segment, &work, &failure))
-			probe_apart(&work, failure->message);
-	}
-}
-
 /*
  * Decides all items of a claim. Returns whether one was stopped because some
  * configuration was not found or not active: a session whose commit woke us may
@@ -371,7 +285,7 @@ te_decide(TeItem **items, int count, List *providers, TimestampTz now)
 	te_facts_load_exits(items, count);
 	te_facts_load_consents(items, count);
 	te_facts_load_endpoints(items, count);
-	load_segments(items, count);
+	te_facts_load_segments(items, count);
 	for (i = 0; i < count; i++)
 	{
 		items[i]->verdict = TE_PASS;

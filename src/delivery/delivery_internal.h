@@ -173,6 +173,7 @@ typedef struct TePool
 	int			provider_id;
 	TeBucket	bucket;
 	int			in_flight;		/* messages that have not ended */
+	bool		answered;		/* something was answered: its protocol is known */
 	bool		multiplexed;	/* its last answer came by HTTP/2 */
 	bool		many_hosts;		/* has messages to endpoints' own addresses */
 	int			limit;			/* most messages under way */

@@ -369,6 +369,7 @@ collect_finished(TeMulti *multi, int64 now_us)
 
 			multi->answered++;
 			multi->answered_us = now_us;
+			pool->answered = true;
 			if (multiplexed != pool->multiplexed)
 			{
 				pool->multiplexed = multiplexed;

@@ -277,15 +277,16 @@ te_pool_learn_life(TeMulti *multi)
 }
 
 /*
- * Most messages of a pool under way. HTTP/1.1, and a receiver that has not
- * answered yet, gets no more than twice its connections: enough to claim a half
- * while the other keeps them busy, and a slow receiver's messages wait in the
- * queue rather than inside their time limit.
+ * Most messages of a pool under way. HTTP/1.1 gets no more than twice its
+ * connections: enough to claim a half while the other keeps them busy, and a slow
+ * receiver's messages wait in the queue rather than inside their time limit. A
+ * receiver that has not answered yet gets what fits on one HTTP/2 connection: libcurl
+ * would make a connection each for the others.
  */
 int
 te_pool_limit(const TePool *pool)
 {
 	if (pool->multiplexed || pool->many_hosts)
 		return pool->limit;
-	return Min(pool->limit, 2 * TE_HTTP1_CONNECTIONS);
+	return Min(pool->limit, pool->answered ? 2 * TE_HTTP1_CONNECTIONS : MIN_STREAMS);
 }

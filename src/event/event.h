@@ -43,6 +43,12 @@ extern void te_event_read(TeSource *source, TriggerData *trigger, TeEvent *event
 extern Jsonb *te_event_context(TriggerData *trigger);	/* NULL when there is none */
 extern void te_event_delete_row(TeSource *source, TriggerData *trigger, const TeEvent *event);
 
+/* exit_log.c: SPI must be connected, as the extension's owner */
+extern void te_event_note_exit(const TeRule *rule, const TeEvent *event, const char *reason);
+
+/* tracked.c: when the library is loaded */
+extern void te_event_watch_tables(void);
+
 /* schema.c: NULL when the properties fulfil the schema, else what is wrong, palloc'ed */
 extern char *te_event_violation(Jsonb *schema, Jsonb *properties);
 

@@ -707,4 +707,6 @@ te_event_leave(const TeRule *rule, const TeEvent *event)
 	values[7] = TimestampTzGetDatum(now - IN_FLIGHT_LIMIT);
 	cancel_due(values, types);
 	mark_exited(values, types);
+	if (event->tracked)
+		te_event_note_exit(rule, event, TextDatumGetCString(values[6]));
 }

@@ -28,6 +28,8 @@
 #include "event/event.h"
 
 #define MAX_KEY_COLUMNS 16
+/* A function takes 100 arguments. */
+#define COLUMNS_PER_OBJECT 50
 
 struct TeSource
 {
@@ -141,7 +143,9 @@ prepare_properties(TeSource *source, Relation rel, List *columns)
 
 		source->property_columns[i] = column(rel, name);
 		types[i] = TupleDescAttr(RelationGetDescr(rel), source->property_columns[i] - 1)->atttypid;
-		appendStringInfo(&sql, "%s%s, $%d", i ? ", " : "", quote_literal_cstr(name), i + 1);
+		if (i > 0 && i % COLUMNS_PER_OBJECT == 0)
+			appendStringInfoString(&sql, ") OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(");
+		appendStringInfo(&sql, "%s%s, $%d", i % COLUMNS_PER_OBJECT ? ", " : "", quote_literal_cstr(name), i + 1);
 		i++;
 	}
 	appendStringInfoChar(&sql, ')');
@@ -267,12 +271,9 @@ te_event_source(TriggerData *trigger)
 		return source;
 	if (found)
 	{
-		if (source->delete_row)
-			SPI_freeplan(source->delete_row);
-		if (source->build_properties)
-			SPI_freeplan(source->build_properties);
-		if (source->context)
-			MemoryContextDelete(source->context);
+		/* a cast to json of a row further out may have brought us here */
+		te_db_retire(source->delete_row, NULL);
+		te_db_retire(source->build_properties, source->context);
 	}
 	memset(source, 0, sizeof(TeSource));
 	source->relid = relid;
@@ -299,6 +300,43 @@ event_row(TriggerData *trigger)
 }
 
 /*
+ * When a tracked row's event happened: what its time column says, or now when it says
+ * nothing, which an update does that leaves it alone. Times beyond the calendar of
+ * timestamptz become infinite, as they are no reason to refuse an application's row.
+ */
+static TimestampTz
+tracked_time(TeSource *source, TriggerData *trigger)
+{
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	Datum		value = (Datum) 0;
+	bool		isnull = true;
+	int			overflow;
+
+	if (source->occurred_at > 0)
+		value = heap_getattr(event_row(trigger), source->occurred_at, desc, &isnull);
+	if (!isnull && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+	{
+		bool		old_isnull;
+		Datum		old = heap_getattr(trigger->tg_trigtuple, source->occurred_at, desc, &old_isnull);
+
+		if (!old_isnull && (source->time_type == DATEOID ? DatumGetDateADT(old) == DatumGetDateADT(value)
+							: DatumGetTimestampTz(old) == DatumGetTimestampTz(value)))
+			isnull = true;
+	}
+	if (isnull)
+		return te_clock_transaction();
+	switch (source->time_type)
+	{
+		case TIMESTAMPOID:
+			return timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value), &overflow);
+		case DATEOID:
+			return date2timestamptz_opt_overflow(DatumGetDateADT(value), &overflow);
+		default:
+			return DatumGetTimestampTz(value);
+	}
+}
+
+/*
  * Reads a tracked row.
  */
 static void
@@ -315,17 +353,7 @@ read_tracked(TeSource *source, TriggerData *trigger, TeEvent *event)
 	event->name = source->event;
 	value = heap_getattr(row, source->user_id, desc, &isnull);
 	event->user_id = isnull ? NULL : OutputFunctionCall(&source->user_out, value);
-	event->occurred_at = te_clock_transaction();
-	if (source->occurred_at > 0)
-	{
-		value = heap_getattr(row, source->occurred_at, desc, &isnull);
-		if (!isnull && source->time_type == TIMESTAMPTZOID)
-			event->occurred_at = DatumGetTimestampTz(value);
-		else if (!isnull && source->time_type == TIMESTAMPOID)
-			event->occurred_at = DatumGetTimestampTz(DirectFunctionCall1(timestamp_timestamptz, value));
-		else if (!isnull && source->time_type == DATEOID)
-			event->occurred_at = DatumGetTimestampTz(DirectFunctionCall1(date_timestamptz, value));
-	}
+	event->occurred_at = tracked_time(source, trigger);
 	initStringInfo(&key);
 	appendStringInfoString(&key, source->name);
 	for (i = 0; i < source->nkeys; i++)

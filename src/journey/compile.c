@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 
 #include "common/common.h"
 #include "errors.h"
@@ -41,46 +42,19 @@ static const struct
 };
 static const char *const step_kind_names[] = {"wait", "send", "exit", NULL};
 
-/* Where a jsonpath stands, for its errors. */
-typedef struct PathPlace
-{
-	const char *key;
-	const char *what;
-	const char *text;
-} PathPlace;
-
-/*
- * Names the key and the text in errors of the path parser.
- */
-static void
-add_path_context(void *arg)
-{
-	PathPlace  *place = arg;
-
-	errcontext("key \"%s\" of %s: %s", place->key, place->what, place->text);
-}
-
 /*
  * Parses a jsonpath; an error names the part it stands in.
  */
 static JsonPath *
 parse_path(const char *text, const char *key, const char *what)
 {
-	PathPlace	place = {key, what, text};
-	ErrorContextCallback callback;
-	JsonPath   *path;
-
 	if (text[0] == '\0')
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_DEFINITION),
-				 errmsg("key \"%s\" of %s is an empty jsonpath", key, what)));
-	callback.callback = add_path_context;
-	callback.arg = &place;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	path = DatumGetJsonPathP(DirectFunctionCall1(jsonpath_in, CStringGetDatum(text)));
-	error_context_stack = callback.previous;
-	return path;
+				 errmsg("key \"%s\" of %s is an empty jsonpath", key, what),
+				 errhint("Write it as in \"$.total > 10\", or leave the key out.")));
+	return DatumGetJsonPathP(te_json_input(text, F_JSONPATH_IN, key, what, "a jsonpath",
+										   "Write it as in \"$.total > 10\" or \"$.items[*] ? (@.price > 10)\"."));
 }
 
 /*

@@ -15,6 +15,8 @@
 #include "utils/timestamp.h"
 
 #include "common/common.h"
+#include "errors.h"
+#include "guc.h"
 #include "journey/journey.h"
 
 PG_FUNCTION_INFO_V1(te_check_journey);
@@ -27,6 +29,29 @@ PG_FUNCTION_INFO_V1(te_nearest);
 #define JSONB_OR_NULL(n) (PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n))
 
 /*
+ * Warns when the steps wait for longer than events are kept: a message is rendered
+ * from its event when it is due. Rows of tracked tables are kept with what waits.
+ */
+static void
+check_retention(const TeJourney *journey)
+{
+	int64		kept = te_guc_event_retention * USECS_PER_MINUTE;
+	TimestampTz end = 0;
+	int			i;
+
+	for (i = 0; i < journey->nsteps; i++)
+		if (journey->steps[i].kind == TE_STEP_WAIT)
+			end = te_clock_add(end, &journey->steps[i].wait);
+	if (kept == 0 || end < kept)
+		return;
+	ereport(WARNING,
+			(errcode(TE_ERRCODE_DEFINITION),
+			 errmsg("the steps of journey \"%s\" wait for longer than events are kept", journey->name),
+			 errdetail("What is due after its event is gone is withheld, unless the event is a row of a tracked table."),
+			 errhint("Raise trigger_engine.event_retention, or wait for less.")));
+}
+
+/*
  * _check_journey(name, trigger, steps, exit_on, goal, reentry, ttl): compiles the
  * definition and lets its errors through.
  */
@@ -34,6 +59,7 @@ Datum
 te_check_journey(PG_FUNCTION_ARGS)
 {
 	TeJourneyDefinition definition = {0};
+	TeJourney  *journey;
 
 	definition.name = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	definition.owner = "";
@@ -45,7 +71,8 @@ te_check_journey(PG_FUNCTION_ARGS)
 	definition.ttl = PG_ARGISNULL(6) ? NULL : PG_GETARG_INTERVAL_P(6);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	(void) te_journey_compile(&definition);
+	journey = te_journey_compile(&definition);
+	check_retention(journey);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

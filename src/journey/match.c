@@ -120,8 +120,6 @@ te_journey_path_text(JsonPath *path, Jsonb *properties)
 {
 	LOCAL_FCINFO(fcinfo, 4);
 	Datum		result;
-	Jsonb	   *item;
-	JsonbValue	scalar;
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = JsonbPGetDatum(properties);
@@ -133,15 +131,7 @@ te_journey_path_text(JsonPath *path, Jsonb *properties)
 	result = jsonb_path_query_first(fcinfo);
 	if (fcinfo->isnull)
 		return NULL;
-	item = DatumGetJsonbP(result);
-	if (JB_ROOT_IS_SCALAR(item) && JsonbExtractScalar(&item->root, &scalar))
-	{
-		if (scalar.type == jbvNull)
-			return NULL;
-		if (scalar.type == jbvString)
-			return pnstrdup(scalar.val.string.val, scalar.val.string.len);
-	}
-	return te_json_to_cstring(item);
+	return te_json_key_text(DatumGetJsonbP(result));
 }
 
 /*

@@ -81,6 +81,7 @@ add_item(TeBatch *batch, HeapTuple row, TupleDesc desc)
 	item->first_due_at = int_column(row, desc, 13);
 	context = SPI_getbinval(row, desc, 14, &isnull);
 	item->context = isnull ? NULL : DatumGetJsonbPCopy(context);
+	item->retried = DatumGetBool(SPI_getbinval(row, desc, 15, &isnull));
 
 	if (batch->count == batch->size)
 	{
@@ -122,7 +123,7 @@ te_queue_claim(TeBatch *batch, int lane, int shard, int nshards, TeCursor *curso
 				  " ORDER BY q.lane, q.due_at, q.event_id LIMIT $5 FOR UPDATE SKIP LOCKED))"
 				  " RETURNING d.user_id, d.journey_id, d.entry_key, d.step, d.due_at, d.event_id, d.event_at,"
 				  " d.version::bigint, d.attempt::bigint, d.holds::bigint, d.crashes::bigint, d.send_id,"
-				  " coalesce(d.first_due_at, d.due_at), d.context",
+				  " coalesce(d.first_due_at, d.due_at), d.context, d.retried",
 				  7, types, values, NULL, false, 0);
 	table = SPI_tuptable;
 	n = SPI_processed;

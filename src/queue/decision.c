@@ -47,6 +47,26 @@ next_step(const TeItem *item, TimestampTz now, int *step, TimestampTz *due)
 }
 
 /*
+ * Why a run ends with an item other than by its last step; NULL when it does not.
+ */
+static const char *
+exit_reason(const TeItem *item)
+{
+	if (item->verdict == TE_CANCEL || item->gate == TE_GATE_JOURNEY_LIVE)
+		return item->reason;
+	return item->step && item->step->kind == TE_STEP_EXIT ? item->step->reason : NULL;
+}
+
+/*
+ * True when an item carries its run on: the step is decided for the first time.
+ */
+static bool
+carries_run(const TeItem *item)
+{
+	return item->attempt == 0 && !item->retried;
+}
+
+/*
  * Records the runs that begin with this claim. Items that another run of the same
  * key got ahead of are discarded.
  */
@@ -67,7 +87,7 @@ begin_runs(TeBatch *batch, TimestampTz now)
 		bool		nulls[lengthof(types)] = {0};
 		TimestampTz due;
 		int			step;
-		bool		exits = item->verdict == TE_CANCEL || (item->step && item->step->kind == TE_STEP_EXIT);
+		const char *reason = exit_reason(item);
 
 		if (item->has_run || item->verdict == TE_HOLD)
 			continue;
@@ -75,10 +95,10 @@ begin_runs(TeBatch *batch, TimestampTz now)
 		values[3] = Int32GetDatum(item->version);
 		values[4] = TimestampTzGetDatum(item->event_at);
 		values[5] = TimestampTzGetDatum(now);
-		nulls[5] = exits || next_step(item, now, &step, &due);
+		nulls[5] = reason != NULL || next_step(item, now, &step, &due);
 		values[6] = TimestampTzGetDatum(now);
-		nulls[6] = !exits;
-		te_queue_set_text(values, nulls, 7, exits ? (item->reason ? item->reason : item->step->reason) : NULL);
+		nulls[6] = reason == NULL;
+		te_queue_set_text(values, nulls, 7, reason);
 		te_rows_add(&rows, values, nulls);
 	}
 	if (rows.count > 0)
@@ -92,12 +112,12 @@ begin_runs(TeBatch *batch, TimestampTz now)
 
 /*
  * Records the runs that end with this claim and began with an earlier one. One whose
- * last message is cancelled at another attempt did not complete.
+ * last message is stopped with it at another attempt did not complete.
  */
 static void
 end_runs(TeBatch *batch, TimestampTz now)
 {
-	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, BOOLOID};
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, BOOLOID, BOOLOID};
 	static SPIPlanPtr plan = NULL;
 	Oid			extra_types[1] = {TIMESTAMPTZOID};
 	Datum		extra[1] = {TimestampTzGetDatum(now)};
@@ -117,21 +137,22 @@ end_runs(TeBatch *batch, TimestampTz now)
 			next_step(item, now, &step, &due))
 			continue;
 		te_queue_set_run(values, item);
-		te_queue_set_text(values, nulls, 3, item->verdict == TE_CANCEL ? item->reason
-				 : item->step && item->step->kind == TE_STEP_EXIT ? item->step->reason : NULL);
-		values[4] = BoolGetDatum(item->verdict == TE_CANCEL);
+		te_queue_set_text(values, nulls, 3, exit_reason(item));
+		values[4] = BoolGetDatum(item->verdict == TE_CANCEL || carries_run(item));
+		values[5] = BoolGetDatum(item->verdict == TE_CANCEL || item->gate == TE_GATE_JOURNEY_LIVE);
 		te_rows_add(&rows, values, nulls);
 	}
 	if (rows.count > 0)
 		te_rows_execute(&rows, &plan,
 						"UPDATE trigger_engine._enrollments r SET"
-						" completed_at = CASE WHEN i.reason IS NULL THEN $6 END,"
-						" exited_at = CASE WHEN i.reason IS NOT NULL THEN coalesce(r.exited_at, $6) END,"
+						" completed_at = CASE WHEN i.reason IS NULL THEN $7 END,"
+						" exited_at = CASE WHEN i.reason IS NOT NULL THEN coalesce(r.exited_at, $7) END,"
 						" exit_reason = coalesce(r.exit_reason, i.reason)"
-						" FROM unnest($1, $2, $3, $4, $5) AS i(user_id, journey_id, entry_key, reason, cancelled)"
-						" WHERE r.user_id = i.user_id AND r.journey_id = i.journey_id"
-						" AND r.entry_key = i.entry_key AND (r.completed_at IS NULL AND r.exited_at IS NULL"
-						" OR i.cancelled AND r.completed_at IS NOT NULL)",
+						" FROM unnest($1, $2, $3, $4, $5, $6)"
+						" AS i(user_id, journey_id, entry_key, reason, ends_active, ends_completed)"
+						" WHERE r.user_id = i.user_id AND r.journey_id = i.journey_id AND r.entry_key = i.entry_key"
+						" AND CASE WHEN r.completed_at IS NOT NULL THEN i.ends_completed"
+						" ELSE r.exited_at IS NULL AND i.ends_active END",
 						1, extra_types, extra);
 }
 
@@ -155,7 +176,7 @@ queue_next(TeBatch *batch, TimestampTz now)
 			te_queue_add_due(&rows, item, item->step_id, item->lane, item->hold_until, true,
 					Min(item->holds + 1, PG_INT16_MAX),
 					psprintf("%s: %s", te_gate_name(item->gate), item->reason));
-		else if (item->attempt == 0 && item->gate != TE_GATE_ENTRY && next_step(item, now, &step, &due))
+		else if (carries_run(item) && item->gate != TE_GATE_ENTRY && next_step(item, now, &step, &due))
 		{
 			TeStep	   *next = &item->journey->steps[step];
 

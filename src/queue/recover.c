@@ -59,7 +59,8 @@ te_queue_leave(int shard)
 
 /*
  * Takes a row that cannot be processed out of the queue: the error is recorded as
- * the send's reason. The item is the only one of its transaction.
+ * the send's reason, under the identity that it would have had, and the run ends
+ * unless another of its steps waits. The item is the only one of its transaction.
  */
 void
 te_queue_quarantine(TeItem *item, const char *message, TimestampTz now)
@@ -76,11 +77,25 @@ te_queue_quarantine(TeItem *item, const char *message, TimestampTz now)
 	values[5] = TimestampTzGetDatum(now);
 	te_db_execute(&plan,
 				  "WITH gone AS (DELETE FROM trigger_engine._due WHERE user_id = $1 AND journey_id = $2"
-				  " AND entry_key = $3 AND step = $4 RETURNING *)"
+				  " AND entry_key = $3 AND step = $4 RETURNING *),"
+				  " item AS (SELECT g.*, s.channel, coalesce(g.send_id, pg_catalog.nextval('trigger_engine._send_id_seq')) AS id"
+				  " FROM gone g LEFT JOIN LATERAL (SELECT s.step ->> 'channel' AS channel"
+				  " FROM trigger_engine._journey_versions v CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(v.steps) s(step)"
+				  " WHERE v.journey_id = g.journey_id AND v.version = g.version AND s.step ->> 'id' = g.step LIMIT 1) s ON true),"
+				  " key AS (INSERT INTO trigger_engine._send_keys (user_id, journey_id, entry_key, step, channel, send_id)"
+				  " SELECT user_id, journey_id, entry_key, step, channel, id FROM item WHERE channel IS NOT NULL"
+				  " ON CONFLICT (user_id, journey_id, entry_key, step, channel, attempt_class) DO NOTHING),"
+				  " run AS (INSERT INTO trigger_engine._enrollments AS r (user_id, journey_id, entry_key, version,"
+				  " entered_at, exited_at, exit_reason)"
+				  " SELECT user_id, journey_id, entry_key, version, event_at, $6, $5 FROM item i"
+				  " WHERE NOT EXISTS (SELECT FROM trigger_engine._due d WHERE d.user_id = i.user_id"
+				  " AND d.journey_id = i.journey_id AND d.entry_key = i.entry_key AND d.step <> i.step)"
+				  " ON CONFLICT (user_id, journey_id, entry_key) DO UPDATE SET completed_at = NULL,"
+				  " exited_at = excluded.exited_at, exit_reason = excluded.exit_reason WHERE r.exited_at IS NULL)"
 				  " INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step,"
-				  " channel, state, gate, reason, due_at, event_id, event_at, decided_at, finished_at, attempts)"
-				  " SELECT coalesce(g.send_id, pg_catalog.nextval('trigger_engine._send_id_seq')), g.user_id,"
-				  " g.journey_id, g.version, g.entry_key, g.step, '', 'withheld', 'render', $5,"
-				  " coalesce(g.first_due_at, g.due_at), g.event_id, g.event_at, $6, $6, g.attempt FROM gone g",
+				  " channel, state, gate, reason, due_at, event_id, event_at, decided_at, finished_at, attempts, detail)"
+				  " SELECT id, user_id, journey_id, version, entry_key, step, coalesce(channel, ''), 'withheld', 'render', $5,"
+				  " coalesce(first_due_at, due_at), event_id, event_at, $6, $6, attempt,"
+				  " CASE WHEN context IS NOT NULL THEN pg_catalog.jsonb_build_object('context', context) END FROM item",
 				  6, types, values, NULL, false, 0);
 }

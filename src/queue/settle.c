@@ -14,7 +14,8 @@
 
 /*
  * Looks again at exits and consents of items that are about to be handed over, and
- * at their time to live; those that may not go become cancelled or withheld.
+ * at their time to live; those that may not go become cancelled or withheld. An exit
+ * has marked its run, or is found as an event that the claim could not see.
  */
 void
 te_queue_recheck(TeItem **items, int count, TimestampTz now)
@@ -51,11 +52,25 @@ te_queue_recheck(TeItem **items, int count, TimestampTz now)
 	}
 	SPI_freetuptable(SPI_tuptable);
 
+	te_journey_refresh();
+	for (i = 0; i < count; i++)
+	{
+		items[i]->exited = items[i]->state != NULL;
+		items[i]->journey = te_journey_version(items[i]->journey_id, items[i]->version);
+	}
+	te_facts_load_exits(items, count);
 	te_facts_load_consents(items, count);
 	for (i = 0; i < count; i++)
 	{
 		TeItem	   *item = items[i];
 
+		item->journey = NULL;	/* kept for this transaction only */
+		if (item->exited && item->state == NULL)
+		{
+			item->state = "cancelled";
+			item->gate = TE_GATE_EXIT;
+			item->reason = item->exit_reason;
+		}
 		if (item->state == NULL && item->opted_out && !item->transactional)
 		{
 			item->state = "withheld";
@@ -116,13 +131,16 @@ insert_attempts(TeItem **items, int count, TimestampTz now)
 }
 
 /*
- * A run whose last message was cancelled at the second look did not complete.
+ * A run whose message was cancelled at the second look was exited, and did not
+ * complete.
  */
 static void
-reopen_exited(TeItem **items, int count)
+mark_exited(TeItem **items, int count, TimestampTz now)
 {
-	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID};
+	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID};
 	static SPIPlanPtr plan = NULL;
+	Oid			extra_types[1] = {TIMESTAMPTZOID};
+	Datum		extra[1] = {TimestampTzGetDatum(now)};
 	TeRows		rows;
 	int			i;
 
@@ -134,14 +152,17 @@ reopen_exited(TeItem **items, int count)
 		if (items[i]->gate != TE_GATE_EXIT)
 			continue;
 		te_queue_set_run(values, items[i]);
+		values[3] = CStringGetTextDatum(items[i]->reason ? items[i]->reason : "");
 		te_rows_add(&rows, values, NULL);
 	}
 	if (rows.count > 0)
 		te_rows_execute(&rows, &plan,
-						"UPDATE trigger_engine._enrollments r SET completed_at = NULL"
-						" FROM unnest($1, $2, $3) AS i(user_id, journey_id, entry_key)"
-						" WHERE r.user_id = i.user_id AND r.journey_id = i.journey_id AND r.entry_key = i.entry_key"
-						" AND r.exited_at IS NOT NULL", 0, NULL, NULL);
+						"UPDATE trigger_engine._enrollments r SET completed_at = NULL,"
+						" exited_at = coalesce(r.exited_at, $5),"
+						" exit_reason = CASE WHEN r.exited_at IS NULL THEN i.reason ELSE r.exit_reason END"
+						" FROM unnest($1, $2, $3, $4) AS i(user_id, journey_id, entry_key, reason)"
+						" WHERE r.user_id = i.user_id AND r.journey_id = i.journey_id AND r.entry_key = i.entry_key",
+						lengthof(extra), extra_types, extra);
 }
 
 /*
@@ -231,7 +252,7 @@ te_queue_record_outcomes(TeItem **items, int count, TimestampTz now)
 	te_queue_insert_sends(&sends);
 	insert_attempts(items, count, now);
 	te_queue_insert_due(&again);
-	reopen_exited(items, count);
+	mark_exited(items, count, now);
 	disable_dead(items, count, now);
 	close_batches(items, count);
 }

@@ -8,13 +8,13 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -30,22 +30,27 @@
 PG_FUNCTION_INFO_V1(te_in_segment);
 PG_FUNCTION_INFO_V1(te_segment_members);
 
-/* What is kept of a segment until configuration changes. */
+/* What is kept of a segment until configuration changes; lives in its own context. */
 typedef struct Segment
 {
-	char		name[NAMEDATALEN * 2];	/* hash key */
+	MemoryContext context;
+	char	   *name;
 	Oid			view;
 	Oid			key_type;		/* what user ids are converted to */
 	bool		as_text;		/* the column's type is another: compare its text */
-	SPIPlanPtr	probe;
-	char	   *probed_name;	/* of the view, in the probe */
+	SPIPlanPtr	probe_one;
+	SPIPlanPtr	probe_many;
+	char	   *probed_name;	/* of the view, in the probes */
 } Segment;
+
+typedef struct SegmentEntry
+{
+	char		name[NAMEDATALEN * 2];	/* hash key */
+	Segment    *segment;
+} SegmentEntry;
 
 static HTAB *segments = NULL;
 static uint64 segments_generation = 0;
-
-/* Probes under way: a view may ask for other segments. 0 again when a transaction ends. */
-static int	probing = 0;
 
 /*
  * Owner of a view at this moment; throws when the view is gone.
@@ -67,50 +72,46 @@ view_owner(const char *segment, Oid view)
 }
 
 /*
- * At the end of a transaction no probe is under way, however it ended.
+ * Gives the plans of a segment up. One of them may be running, further out: a view may
+ * ask for other segments.
  */
 static void
-at_transaction_end(XactEvent event, void *arg)
+drop_plans(Segment *segment)
 {
-	probing = 0;
+	te_db_retire(segment->probe_one, NULL);
+	te_db_retire(segment->probe_many, NULL);
+	segment->probe_one = segment->probe_many = NULL;
 }
 
 /*
- * Forgets everything when configuration changed; but not while a probe is under way,
- * whose plan and entry must stay.
+ * Forgets everything when configuration changed.
  */
 static void
 forget_stale(void)
 {
 	HASH_SEQ_STATUS status;
-	Segment    *segment;
+	SegmentEntry *entry;
 	HASHCTL		control = {0};
 
-	if (segments == NULL)
-	{
-		te_journey_register_callbacks();
-		RegisterXactCallback(at_transaction_end, NULL);
-	}
+	te_journey_register_callbacks();
 	AcceptInvalidationMessages();
-	if (segments != NULL && (probing > 0 || segments_generation == te_journey_generation()))
+	if (segments != NULL && segments_generation == te_journey_generation())
 		return;
 	if (segments != NULL)
 	{
 		hash_seq_init(&status, segments);
-		while ((segment = hash_seq_search(&status)) != NULL)
+		while ((entry = hash_seq_search(&status)) != NULL)
 		{
-			if (segment->probe)
-				SPI_freeplan(segment->probe);
-			if (segment->probed_name)
-				pfree(segment->probed_name);
+			drop_plans(entry->segment);
+			te_db_retire(NULL, entry->segment->context);
 		}
 		hash_destroy(segments);
 		segments = NULL;
 	}
 	te_journey_resolve_tables();
 	segments_generation = te_journey_generation();
-	control.keysize = sizeof(((Segment *) 0)->name);
-	control.entrysize = sizeof(Segment);
+	control.keysize = sizeof(((SegmentEntry *) 0)->name);
+	control.entrysize = sizeof(SegmentEntry);
 	control.hcxt = TopMemoryContext;
 	segments = hash_create("trigger_engine segments", 32, &control,
 						   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
@@ -134,25 +135,43 @@ key_type(Oid column_type)
 }
 
 /*
+ * Keeps a segment that was looked up.
+ */
+static Segment *
+keep_segment(const char *name, Oid view, Oid column_type)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "trigger_engine segment",
+												  ALLOCSET_SMALL_SIZES);
+	Segment    *segment = MemoryContextAllocZero(context, sizeof(Segment));
+
+	segment->context = context;
+	segment->name = MemoryContextStrdup(context, name);
+	segment->view = view;
+	segment->key_type = key_type(column_type);
+	segment->as_text = segment->key_type == TEXTOID && getBaseType(column_type) != TEXTOID;
+	((SegmentEntry *) hash_search(segments, name, HASH_ENTER, NULL))->segment = segment;
+	return segment;
+}
+
+/*
  * Looks a segment up by name, as the extension's owner. SPI must be connected;
  * throws when it is unknown.
  */
 static Segment *
 find_segment(const char *name)
 {
-	Segment    *segment;
+	SegmentEntry *entry;
 	TeIdentity	saved;
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1];
 	Oid			view = InvalidOid;
 	bool		isnull;
-	bool		found;
 	AttrNumber	column;
 
 	forget_stale();
-	if (strlen(name) < sizeof(segment->name) &&
-		(segment = hash_search(segments, name, HASH_FIND, NULL)) != NULL)
-		return segment;
+	if (strlen(name) < sizeof(entry->name) &&
+		(entry = hash_search(segments, name, HASH_FIND, NULL)) != NULL)
+		return entry->segment;
 
 	values[0] = CStringGetTextDatum(name);
 	te_run_as_begin(&saved, te_extension_owner(), TE_RUN_TRUSTED);
@@ -162,7 +181,7 @@ find_segment(const char *name)
 						  1, types, values, NULL, true, 1);
 	PopActiveSnapshot();
 	te_run_as_end(&saved);
-	if (SPI_processed == 0 || strlen(name) >= sizeof(segment->name))
+	if (SPI_processed == 0 || strlen(name) >= sizeof(entry->name))
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_UNDEFINED),
 				 errmsg("segment \"%s\" does not exist", name),
@@ -173,14 +192,9 @@ find_segment(const char *name)
 	if (column == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_SEGMENT),
-				 errmsg("the view of segment \"%s\" has no column \"user_id\"", name)));
-	segment = hash_search(segments, name, HASH_ENTER, &found);
-	segment->view = view;
-	segment->key_type = key_type(get_atttype(view, column));
-	segment->as_text = segment->key_type == TEXTOID && getBaseType(get_atttype(view, column)) != TEXTOID;
-	segment->probe = NULL;
-	segment->probed_name = NULL;
-	return segment;
+				 errmsg("the view of segment \"%s\" has no column \"user_id\"", name),
+				 errhint("Have the view name the column that identifies the person user_id.")));
+	return keep_segment(name, view, get_atttype(view, column));
 }
 
 /*
@@ -192,13 +206,6 @@ view_name(const Segment *segment)
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(segment->view)),
 									  get_rel_name(segment->view));
 }
-
-typedef struct ProbeArgs
-{
-	Segment    *segment;
-	Datum		key;
-	bool		result;
-} ProbeArgs;
 
 /*
  * True for the decimal form of a number within the bounds, as the server writes it.
@@ -225,7 +232,7 @@ is_uuid(const char *text)
 {
 	int			i;
 
-	for (i = 0; text[i] != '\0' && i < 36; i++)
+	for (i = 0; i < 36 && text[i] != '\0'; i++)
 		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-' : !isxdigit((unsigned char) text[i]))
 			return false;
 	return i == 36 && text[i] == '\0';
@@ -253,39 +260,41 @@ convert_key(Oid type, const char *user_id, Datum *key)
 }
 
 /*
- * Runs the kept probe. Called as the view's owner.
+ * A kept probe, of one user or of many, made if needed. Called as the view's owner.
+ *
+ * The list of many stands inside, too: so it reaches the indexes under the view, also
+ * through grouping and DISTINCT, which a join would not.
  */
-static void
-run_probe(void *arg)
+static SPIPlanPtr
+probe_plan(Segment *segment, bool many)
 {
-	ProbeArgs  *probe = arg;
-	Segment    *segment = probe->segment;
-
 	char	   *view = view_name(segment);
+	SPIPlanPtr *plan = many ? &segment->probe_many : &segment->probe_one;
+	const char *cast = segment->as_text ? "::pg_catalog.text" : "";
+	Oid			type = many ? get_array_type(segment->key_type) : segment->key_type;
+	char	   *sql;
+	SPIPlanPtr	made;
 
 	/* a plan follows its view by name, and we by its identity */
-	if (segment->probe != NULL && strcmp(segment->probed_name, view) != 0)
+	if (segment->probed_name == NULL || strcmp(segment->probed_name, view) != 0)
 	{
-		SPI_freeplan(segment->probe);
-		segment->probe = NULL;
+		drop_plans(segment);
+		segment->probed_name = MemoryContextStrdup(segment->context, view);
 	}
-	if (segment->probe == NULL)
-	{
-		char	   *sql = psprintf("SELECT 1 FROM %s WHERE user_id%s OPERATOR(pg_catalog.=) $1",
-								   view, segment->as_text ? "::pg_catalog.text" : "");
-		SPIPlanPtr	plan = SPI_prepare(sql, 1, &segment->key_type);
-
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		if (segment->probed_name)
-			pfree(segment->probed_name);
-		segment->probed_name = MemoryContextStrdup(TopMemoryContext, view);
-		SPI_keepplan(plan);
-		segment->probe = plan;
-	}
-	if (SPI_execute_plan(segment->probe, &probe->key, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "probe of segment \"%s\" failed", segment->name);
-	probe->result = SPI_processed > 0;
+	if (*plan != NULL)
+		return *plan;
+	if (many)
+		sql = psprintf("SELECT i.ord FROM unnest($1) WITH ORDINALITY AS i(key, ord) WHERE i.key OPERATOR(pg_catalog.=)"
+					   " ANY (SELECT v.user_id%s FROM %s v WHERE v.user_id%s OPERATOR(pg_catalog.=) ANY ($1))",
+					   cast, view, cast);
+	else
+		sql = psprintf("SELECT 1 FROM %s WHERE user_id%s OPERATOR(pg_catalog.=) $1", view, cast);
+	made = SPI_prepare(sql, 1, &type);
+	if (made == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(made);
+	*plan = made;
+	return made;
 }
 
 /* Names the segment in errors of the view's SQL. */
@@ -296,33 +305,74 @@ add_context(void *arg)
 }
 
 /*
- * Whether the user is in the segment now, by its view's SQL as the view's owner. SPI
- * must be connected. Throws when the segment is gone or its SQL fails.
+ * Runs the probe for those whose ids could be values of the view's column. Called as
+ * the view's owner.
  */
-bool
-te_segment_probe(const char *name, const char *user_id)
+static void
+run_probe(Segment *segment, Datum *keys, int *places, int nkeys, bool *members)
+{
+	SPIPlanPtr	plan = probe_plan(segment, nkeys > 1);
+	Datum		value = keys[0];
+	uint64		i;
+
+	if (nkeys > 1)
+	{
+		int16		len;
+		bool		by_value;
+		char		align;
+
+		get_typlenbyvalalign(segment->key_type, &len, &by_value, &align);
+		value = PointerGetDatum(construct_array(keys, nkeys, segment->key_type, len, by_value, align));
+	}
+	if (SPI_execute_plan(plan, &value, NULL, true, nkeys > 1 ? 0 : 1) != SPI_OK_SELECT)
+		elog(ERROR, "probe of segment \"%s\" failed", segment->name);
+	for (i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		int64		place = 1;
+
+		if (nkeys > 1)
+			place = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		members[places[place - 1]] = true;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Whether the users are in the segment now, by its view's SQL as the view's owner, with
+ * one statement for all. SPI must be connected. Throws when the segment is gone or its
+ * SQL fails; then members says nothing.
+ */
+void
+te_segment_probe(const char *name, char *const *user_ids, int count, bool *members)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	ProbeArgs	probe = {0};
+	Segment    *segment = find_segment(name);
+	Datum	   *keys = palloc(sizeof(Datum) * count);
+	int		   *places = palloc(sizeof(int) * count);
+	int			nkeys = 0;
 	TeIdentity	saved;
 	ErrorContextCallback callback;
+	int			i;
 
-	probe.segment = find_segment(name);
 	callback.callback = add_context;
-	callback.arg = probe.segment->name;
+	callback.arg = segment->name;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	if (convert_key(probe.segment->key_type, user_id, &probe.key))
+	for (i = 0; i < count; i++)
 	{
-		te_run_as_begin(&saved, view_owner(probe.segment->name, probe.segment->view), TE_RUN_RESTRICTED);
-		probing++;
-		run_probe(&probe);
-		probing = Max(probing - 1, 0);
+		members[i] = false;
+		if (convert_key(segment->key_type, user_ids[i], &keys[nkeys]))
+			places[nkeys++] = i;
+	}
+	if (nkeys > 0)
+	{
+		te_run_as_begin(&saved, view_owner(segment->name, segment->view), TE_RUN_RESTRICTED);
+		run_probe(segment, keys, places, nkeys, members);
 		te_run_as_end(&saved);
 	}
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(caller);	/* SPI leaves its own */
-	return probe.result;
 }
 
 /*
@@ -337,7 +387,7 @@ te_in_segment(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	result = te_segment_probe(name, user_id);
+	te_segment_probe(name, &user_id, 1, &result);
 	SPI_finish();
 	PG_RETURN_BOOL(result);
 }

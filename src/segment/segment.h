@@ -7,8 +7,8 @@
 #include "postgres.h"
 
 /*
- * Is the user in the segment now? Runs the view's SQL as its owner in a
- * restricted operation; throws when the segment is gone or its SQL fails. SPI must
+ * Are the users in the segment now? Runs the view's SQL as its owner in a restricted
+ * operation, once for all; throws when the segment is gone or its SQL fails. SPI must
  * be connected.
  */
-extern bool te_segment_probe(const char *name, const char *user_id);
+extern void te_segment_probe(const char *name, char *const *user_ids, int count, bool *members);

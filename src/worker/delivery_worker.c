@@ -745,7 +745,7 @@ turn(void)
 		if (!loop.leaving)
 			(void) te_db_transaction(leave_work, NULL, LOG, NULL);
 		loop.leaving = true;
-		if (loop.verdict == TE_EXIT)
+		if (loop.verdict == TE_EXIT || te_guc_drain_timeout == 0)
 			return false;
 	}
 	pg_atomic_write_u32(&loop.slot->in_flight, te_delivery_in_flight());

@@ -25,6 +25,9 @@
 PG_FUNCTION_INFO_V1(te_current_stamp);
 PG_FUNCTION_INFO_V1(te_fence);
 
+/* of the stamp that was read last in this process */
+static unsigned char identity[TE_IDENTITY_SIZE];
+
 /* This server's identifier as text, palloc'ed. */
 static char *
 system_identifier(void)
@@ -57,6 +60,26 @@ compare_stamp(Oid extension)
 		return psprintf("the stamp belongs to installation \"%s\", and trigger_engine.installation is \"%s\"; call trigger_engine.resume() to fire and send from here",
 						column(4), te_guc_installation);
 	return NULL;
+}
+
+/* Takes the digest of the stamp. Throws only when the TLS library fails. */
+static void
+remember_identity(void)
+{
+	char	   *text = psprintf("%s\n%s\n%s\n%s", column(1), column(2), column(3), column(4));
+
+	te_crypto_sha256(text, strlen(text), identity);
+}
+
+/*
+ * A digest of the stamp, as te_fence_read() found it last: the same wherever this
+ * installation goes, also after a failover, and another in every other one. Does not
+ * throw.
+ */
+const unsigned char *
+te_fence_identity(void)
+{
+	return identity;
 }
 
 /* Who paused sending and why, in the current context, or NULL. */
@@ -112,6 +135,8 @@ te_fence_read(char **fence, char **pause)
 	text = compare_stamp(extension);
 	if (text)
 		*fence = MemoryContextStrdup(caller, text);
+	else
+		remember_identity();
 	text = describe_pause();
 	if (text)
 		*pause = MemoryContextStrdup(caller, text);

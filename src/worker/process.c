@@ -41,6 +41,8 @@
 #define BUSY_RETRIES 20
 #define TERMINATED_RETRY_MS 1000
 #define SAME_REQUEST_MS 200
+/* Without a drain there is still this long to leave in order. */
+#define LEAVE_MS 500
 
 volatile sig_atomic_t te_worker_stop_requested = false;
 
@@ -205,14 +207,14 @@ handle_sigterm(SIGNAL_ARGS)
 {
 #ifdef TE_HAVE_POSIX_TIMERS
 	int			save_errno = errno;
-	int			ms = te_guc_drain_timeout;
+	int			ms = te_guc_drain_timeout > 0 ? te_guc_drain_timeout : LEAVE_MS;
 
 	if (is_same_request())
 	{
 		errno = save_errno;
 		return;
 	}
-	if (!te_worker_stop_requested && drain_timer_ready && ms > 0)
+	if (!te_worker_stop_requested && drain_timer_ready)
 	{
 		struct itimerspec when;
 

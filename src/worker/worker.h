@@ -202,5 +202,9 @@ extern void te_worker_get_argument(TeWorkerArgument *argument);
 /* what keeps this database from firing and sending, or NULL; needs a transaction */
 extern char *te_fence_reason(void);
 
+/* a digest of the stamp, as the next function read it last in this process */
+#define TE_IDENTITY_SIZE 32
+extern const unsigned char *te_fence_identity(void);
+
 /* the same, and whether sending is paused */
 extern void te_fence_read(char **fence, char **pause);

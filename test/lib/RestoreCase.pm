@@ -62,7 +62,7 @@ SELECT trigger_engine.create_template('note', 'in_app', '{"title": "hello {{ use
 SELECT trigger_engine.create_journey('welcome', '{"kind": "event", "name": "cart"}', '[{"id": "send", "send": "t", "provider": "hook"}]');
 SELECT trigger_engine.create_journey('thanks', '{"kind": "event", "name": "ordered"}', '[{"id": "send", "send": "t", "provider": "hook"}]', segment => 'buyers');
 SELECT trigger_engine.create_journey('once', '{"kind": "event", "name": "signup"}', '[{"id": "send", "send": "t", "provider": "hook"}]', reentry => '{"policy": "once"}');
-SELECT trigger_engine.create_journey('later', '{"kind": "event", "name": "browse"}', '[{"id": "wait", "wait": "2 days"}, {"id": "send", "send": "t", "provider": "hook"}]', exit_on => '[{"name": "order"}]');
+SELECT trigger_engine.create_journey('later', '{"kind": "event", "name": "browse"}', '[{"id": "wait", "wait": "2 days"}, {"id": "send", "send": "t", "provider": "hook"}]', exit_on => '[{"name": "order"}, {"name": "ordered"}]');
 SELECT trigger_engine.create_journey('inside', '{"kind": "event", "name": "read"}', '[{"id": "send", "send": "note"}]');
 SELECT trigger_engine.create_journey('lax', '{"kind": "event", "name": "lax"}', '[{"id": "send", "send": "t", "provider": "hook"}]');
 SELECT trigger_engine.create_journey('gone', '{"kind": "event", "name": "gone"}', '[{"id": "send", "send": "t"}]');
@@ -104,7 +104,7 @@ INSERT INTO trigger_engine.events (user_id, name) VALUES ('u1', 'signup'), ('u1'
 		WHERE relnamespace = 'trigger_engine'::regnamespace AND relkind = 'S' ORDER BY relname}) ];
 	$self->{contents} = $self->contents($te);
 	$self->{structure} = structure($te);
-	for (qw(events_default _due _batches _event_keys _entry_keys _enrollments _send_keys inbox quarantined_events _pause users endpoints _consents))
+	for (qw(events_default _due _batches _event_keys _entry_keys _enrollments _exits _send_keys inbox quarantined_events _pause users endpoints _consents))
 	{
 		$self->{contents} =~ /^(?:trigger_engine\.)?$_ [1-9]/m or die "the original has nothing in $_";
 	}

@@ -43,9 +43,9 @@ use Webhook;
 
 Makes and starts a node. Options: C<name> (main), C<conf> (hash of settings that
 win over those of the tests), C<preload> (1), C<virtual_clock> (0), C<extension>
-(1: CREATE EXTENSION in C<database>), C<database> (postgres), C<streaming> (0:
-can have standbys), C<start> (1), C<environment> (hash of variables the server
-is started with).
+(1: CREATE EXTENSION in C<database>), C<database> (postgres), C<encoding> (UTF8),
+C<streaming> (0: can have standbys), C<start> (1), C<environment> (hash of variables
+the server is started with).
 
 =cut
 
@@ -69,7 +69,9 @@ sub new
 		database => $option{database} // 'postgres',
 		environment => $option{environment} // {},
 		secrets => {} }, $class;
-	$node->init(allows_streaming => $option{streaming} // 0);
+	$node->init(
+		allows_streaming => $option{streaming} // 0,
+		extra => [ '--no-locale', '--encoding', $option{encoding} // 'UTF8' ]);
 	$node->append_conf('postgresql.conf', join '', map { "$_ = '$conf{$_}'\n" } sort keys %conf);
 	if ($option{start} // 1)
 	{

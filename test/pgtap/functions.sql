@@ -22,7 +22,7 @@ INSERT INTO contract VALUES
 	('drop_event_schema', 'event text, if_exists boolean DEFAULT false', 'boolean', 'v', false, 'u'),
 	('release_event', 'user_id text, event_id bigint', 'void', 'v', true, 'u'),
 	-- segments
-	('create_segment', 'name text, view regclass, description text DEFAULT NULL::text, or_replace boolean DEFAULT false', 'void', 'v', false, 'u'),
+	('create_segment', 'name text, view regclass, refresh interval DEFAULT NULL::interval, description text DEFAULT NULL::text, or_replace boolean DEFAULT false', 'void', 'v', false, 'u'),
 	('drop_segment', 'name text, if_exists boolean DEFAULT false', 'boolean', 'v', false, 'u'),
 	('in_segment', 'name text, user_id text', 'boolean', 's', true, 'u'),
 	('segment_members', 'name text', 'SETOF text', 's', true, 'u'),

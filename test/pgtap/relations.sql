@@ -18,7 +18,7 @@ INSERT INTO contract VALUES
 	('all_events', 'v', 'user_id text, name text, properties jsonb, occurred_at timestamp with time zone, source_key text, context jsonb'),
 	('tracked_tables', 'v', 'source regclass, event text, user_column name, time_column name, properties name[], key_columns name[], on_update name[], owner name, created_at timestamp with time zone'),
 	('event_schemas', 'v', 'event text, schema jsonb, on_violation text, owner name, updated_at timestamp with time zone'),
-	('segments', 'v', 'name text, view regclass, owner name, description text, created_at timestamp with time zone'),
+	('segments', 'v', 'name text, view regclass, owner name, refresh interval, description text, created_at timestamp with time zone'),
 	('templates', 'v', 'name text, locale text, channel text, content jsonb, version integer, owner name, updated_at timestamp with time zone'),
 	('journeys', 'v', 'journey_id bigint, name text, state text, version integer, trigger jsonb, steps jsonb, exit_on jsonb, goal jsonb, reentry jsonb, segment text, topic text, transactional boolean, ttl interval, purpose text, description text, owner name, created_at timestamp with time zone, updated_at timestamp with time zone'),
 	('consents', 'v', 'user_id text, channel text, topic text, state text, source text, at timestamp with time zone, proof jsonb'),

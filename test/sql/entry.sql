@@ -86,6 +86,10 @@ INSERT INTO events (user_id, name, properties) VALUES
 INSERT INTO events (user_id, name, properties)
 SELECT 'long', 'cart', jsonb_build_object('id', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 500) i) || n) FROM (VALUES (1), (2), (1)) v(n);
 SELECT user_id, runs FROM runs WHERE journey = 'per key' AND user_id IN ('k', 'long');
+-- numbers that are equal are one key, however they are written
+INSERT INTO events (user_id, name, properties) SELECT 'number', 'cart', jsonb_build_object('id', n::jsonb)
+FROM unnest(ARRAY['5', '5.0', '5.000', '0.5e1', '5.01', '-0', '0', '1e30', '1000000000000000000000000000000.0', '[5]', '[5.0]', '{"a": {"b": 7}}', '{"a": {"b": 7.0}}']) n;
+SELECT entry_key FROM enrollments WHERE journey = 'per key' AND user_id = 'number' ORDER BY entry_key COLLATE "C";
 SELECT entry_key ~ '^sha256/[0-9a-f]{64}$' AS digest FROM enrollments WHERE journey = 'per key' AND user_id = 'long';
 SELECT drop_journey(name) FROM journeys ORDER BY name;
 -- their history stays, under their id

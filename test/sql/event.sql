@@ -82,6 +82,7 @@ COMMIT;
 SELECT properties FROM events WHERE user_id = 'd3';
 SELECT count(*) FROM sends WHERE user_id = 'd3';
 -- it outlives its event and the partition
+CALL drain();
 DELETE FROM events WHERE user_id = 'd3';
 CALL event('d3', 'cart', '{"try": 4}', NULL, 'a');
 SELECT count(*) FROM events WHERE user_id = 'd3';

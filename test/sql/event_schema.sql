@@ -103,6 +103,11 @@ SELECT error($$CALL event('r6', 'order', '{}', NULL, 'k')$$);
 CALL event('r6', 'order', '{"total": 3}', NULL, 'k');
 SELECT properties FROM events WHERE user_id = 'r6';
 
+-- a name that no event can have
+SELECT error(format($$SELECT create_event_schema(%L, '{}')$$, repeat('x', 128)));
+SELECT create_event_schema(repeat('x', 127), '{}');
+SELECT drop_event_schema(repeat('x', 127));
+
 -- quarantine: the others of the statement go their way
 SELECT create_event_schema('order', '{"required": ["total"], "properties": {"total": {"type": "number", "minimum": 0}}}',
 	on_violation => 'quarantine', or_replace => true);

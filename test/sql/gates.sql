@@ -94,6 +94,16 @@ INSERT INTO events (user_id, name) SELECT 'a' || i, 'a' FROM generate_series(1, 
 CALL drain();
 SELECT user_id, state, reason FROM sends WHERE journey = 'adults' ORDER BY 1;
 SELECT cancel_sends('adults');
+-- one statement for all of a claim: ids that the view's column cannot hold, one user twice, duplicates in the view
+CREATE TABLE test.numbers (user_id bigint);
+INSERT INTO numbers VALUES (7), (7), (8), (8);
+CREATE VIEW test.asked AS SELECT n.user_id FROM test.numbers n GROUP BY n.user_id UNION ALL SELECT 9;
+SELECT create_segment('asked', 'test.asked');
+SELECT create_journey('asked', '{"kind": "event", "name": "asked"}', '[{"id": "s", "send": "hello"}]', segment => 'asked') > 0 AS ok;
+INSERT INTO events (user_id, name) SELECT u, 'asked' FROM unnest(ARRAY['7', '07', '8', 'seven', '9', '10', '7', '99999999999999999999']) u;
+CALL drain();
+SELECT user_id, state, count(*) FROM sends WHERE journey = 'asked' GROUP BY 1, 2 ORDER BY 1;
+SELECT drop_journey('asked'), drop_segment('asked');
 -- so does a view that is gone
 SELECT create_journey('viewless', '{"kind": "event", "name": "v"}', '[{"id": "s", "send": "hello"}]', segment => 'failing') > 0 AS ok;
 DROP VIEW test.failing;
@@ -121,6 +131,20 @@ SELECT create_journey('brief', '{"kind": "event", "name": "brief"}', '[{"id": "w
 INSERT INTO events (user_id, name, occurred_at) VALUES ('e1', 'brief', clock() - interval '1 h 10 min'), ('e2', 'brief', clock() - interval '1 h 10 min 0.000001 s');
 CALL drain();
 SELECT user_id, state, stopped_by FROM decisions WHERE user_id IN ('e1', 'e2') ORDER BY 1;
+
+-- a message whose event is gone is not rendered without it; one from a tracked table brings its own along
+SELECT create_template('total', 'in_app', '{"title": "{{ event.total }}"}');
+SELECT create_journey('gone', '{"kind": "event", "name": "gone"}', '[{"id": "w", "wait": "1 h"}, {"id": "s", "send": "total"}]') > 0 AS ok;
+CREATE TABLE test.paid (id integer PRIMARY KEY, who text, total integer);
+SELECT track_table('test.paid', 'gone', 'who');
+INSERT INTO events (user_id, name, properties) VALUES ('g1', 'gone', '{"total": 1}'), ('g2', 'gone', '{"total": 2}');
+INSERT INTO paid VALUES (3, 'g3', 3);
+DELETE FROM events WHERE user_id = 'g1';
+DELETE FROM paid;
+CALL drain('1 h');
+SELECT s.user_id, s.state, s.gate, regexp_replace(s.reason, 'of 20.*UTC', 'of ...') AS reason, i.title
+FROM sends s LEFT JOIN inbox i USING (user_id) WHERE s.journey = 'gone' ORDER BY 1;
+SELECT untrack_table('test.paid');
 
 -- the story of a message that was stopped
 SELECT step, what, result FROM explain_send((SELECT send_id FROM sends WHERE user_id = 'u5')) ORDER BY 1;

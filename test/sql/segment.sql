@@ -21,6 +21,17 @@ SELECT create_segment('gold', 'gold', description => 'who pays');
 SELECT name, view, owner = current_user AS mine, description, created_at FROM segments;
 SELECT u, in_segment('gold', u) FROM unnest(ARRAY['ann', 'bob', 'eve', 'nobody', '', NULL]) u;
 SELECT * FROM segment_members('gold') ORDER BY 1;
+-- refresh is how often all of it is looked at
+SELECT create_segment('hourly', 'gold', '1 hour', 'who pays');
+SELECT create_segment('hourly', 'gold', or_replace => true);
+SELECT refresh, description FROM segments WHERE name = 'hourly';
+SELECT create_segment('hourly', 'gold', refresh => '5 min', or_replace => true);
+SELECT refresh FROM segments ORDER BY name;
+SELECT error($$SELECT create_segment('x', 'gold', '0')$$);
+SELECT error($$SELECT create_segment('x', 'gold', '-1 min')$$);
+SELECT error($$SELECT create_segment('x', 'gold', '1 day -25 hours')$$);
+SELECT error(format($$SELECT create_segment(%L, 'gold')$$, repeat('x', 128)));
+SELECT drop_segment('hourly');
 -- exact now, in the asking transaction
 BEGIN;
 UPDATE users SET attributes = '{"plan": "gold"}' WHERE user_id = 'bob';

@@ -45,6 +45,16 @@ UPDATE orders SET status = 'c' WHERE id = 4;
 COMMIT;
 CALL drain();
 SELECT title FROM inbox WHERE user_id = '9' ORDER BY 1;
+-- an update happens now, unless it changes the time column
+CALL journey('timed', 'order', "where" => '$.total == 77');
+INSERT INTO orders VALUES (60, 77, 77, 'a', clock() - interval '3 days'), (70, 77, 77, 'a', NULL);
+UPDATE orders SET status = 'b' WHERE customer = 77;
+UPDATE orders SET status = 'c', placed = clock() - interval '2 days' WHERE customer = 77;
+UPDATE orders SET status = 'd', placed = NULL WHERE customer = 77;
+SELECT split_part(entry_key, '@', 1) AS row, split_part(entry_key, '@', 2) <> '' AS of_update, clock() - event_at AS ago FROM sends WHERE journey = 'timed'
+ORDER BY 1, 2, 3;
+SELECT drop_journey('timed');
+DELETE FROM orders WHERE customer = 77;
 -- the message says what the row said, not what it says by then
 SELECT create_journey('later', '{"kind": "event", "name": "order"}', '[{"id": "w", "wait": "1 h"}, {"id": "send", "send": "hello"}]');
 INSERT INTO orders VALUES (5, 10, 55, 'first');
@@ -160,6 +170,68 @@ FROM sends s LEFT JOIN all_events e ON e.user_id = s.user_id AND e.name = 'part'
 SELECT untrack_table('parts');
 SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('parts'::regclass, 'parts_1'::regclass) AND NOT tgisinternal;
 
+-- a row's time may be anywhere in the calendar: that is no reason to refuse it
+CREATE TABLE ends (id integer PRIMARY KEY, who text, z timestamptz, t timestamp, d date);
+CALL journey('ends', 'end', wait => '300 days');
+CALL journey('ends after', 'end', reentry => '{"policy": "after", "after": "99 years"}', exit_on => '[{"name": "end"}]');
+SELECT c, track_table('ends', 'end', 'who', time_column => c) FROM unnest('{z}'::name[]) c;
+INSERT INTO ends VALUES (1, 'z1', '294276-12-31 23:59:59+00'), (2, 'z2', 'infinity'), (3, 'z3', '-infinity'), (4, 'z4', '4714-11-24 00:00:00+00 BC');
+SELECT c, track_table('ends', 'end', 'who', time_column => c) FROM unnest('{t}'::name[]) c;
+SET timezone = 'America/New_York';
+INSERT INTO ends (id, who, t) VALUES (5, 't1', '294276-12-31 23:59:59'), (6, 't2', 'infinity'), (7, 't3', '4714-11-24 00:00:00 BC');
+SET timezone = 'UTC';
+SELECT c, track_table('ends', 'end', 'who', time_column => c) FROM unnest('{d}'::name[]) c;
+INSERT INTO ends (id, who, d) VALUES (8, 'd1', '5874897-12-31'), (9, 'd2', 'infinity'), (10, 'd3', '4714-11-24 BC'), (11, 'd4', '294276-12-31');
+UPDATE ends SET d = '5874897-12-30' WHERE id = 8;
+SELECT user_id, event_at, due_at, state FROM sends WHERE journey = 'ends' AND due_at > clock() ORDER BY 1;
+CALL drain();
+SELECT user_id, state FROM sends WHERE journey = 'ends' AND state <> 'due' ORDER BY 1;
+DROP TABLE ends;
+SELECT drop_journey(j) FROM unnest(ARRAY['ends', 'ends after']) j;
+
+-- a cast to json that writes into the same table, and makes everybody look at it anew
+CREATE TYPE shown AS ENUM ('leaf', 'tree');
+CREATE TABLE deep (id integer PRIMARY KEY, who text, s shown);
+CREATE FUNCTION shown_as_json(s shown) RETURNS json LANGUAGE plpgsql AS $$
+BEGIN
+	IF s = 'tree' THEN
+		GRANT SELECT ON deep TO PUBLIC;
+		REVOKE SELECT ON deep FROM PUBLIC;
+		INSERT INTO deep SELECT max(id) + 100, 'deep', 'leaf' FROM deep;
+	END IF;
+	RETURN to_json(s::text);
+END
+$$;
+CREATE CAST (shown AS json) WITH FUNCTION shown_as_json(shown);
+SELECT track_table('deep', 'deep', 'who');
+CALL journey('deep', 'deep');
+INSERT INTO deep VALUES (1, 'deep', 'leaf'), (2, 'deep', 'tree'), (3, 'deep', 'tree');
+CALL drain();
+SELECT entry_key, state, d.properties FROM sends s JOIN (SELECT user_id, source_key, properties FROM all_events) d ON d.source_key = s.entry_key WHERE journey = 'deep' ORDER BY 1;
+DROP TABLE deep;
+DROP CAST (shown AS json);
+DROP FUNCTION shown_as_json(shown);
+DROP TYPE shown;
+
+-- more columns than a function takes arguments for
+CREATE TABLE wide (id integer PRIMARY KEY, who text);
+DO $$
+BEGIN
+	FOR i IN 1..120 LOOP
+		EXECUTE format('ALTER TABLE wide ADD COLUMN c%s integer DEFAULT %1$s', i);
+	END LOOP;
+END
+$$;
+SELECT track_table('wide', 'wide', 'who');
+CALL journey('wide', 'wide', "where" => '$.c1 == 1 && $.c51 == 51 && $.c120 == 120 && $.id == 7');
+INSERT INTO wide VALUES (7, 'w'), (8, 'w');
+CALL drain();
+SELECT entry_key, state FROM sends WHERE journey = 'wide';
+SELECT source_key, count(*) FROM all_events CROSS JOIN LATERAL jsonb_object_keys(properties) WHERE name = 'wide' GROUP BY 1 ORDER BY 1;
+SELECT track_table('wide', 'wide', 'who', properties => '{}');
+SELECT source_key, properties FROM all_events WHERE name = 'wide' ORDER BY 1;
+DROP TABLE wide;
+
 -- what cannot be tracked
 CREATE TABLE nokey (id integer, who text);
 CREATE TABLE visits (id integer PRIMARY KEY, who text, at timestamptz);
@@ -175,6 +247,8 @@ SELECT error($$SELECT track_table('visits', 'x', 'who', time_column => 'id')$$);
 SELECT error($$SELECT track_table('visits', NULL, 'who')$$);
 SELECT error($$SELECT track_table('visits', '', 'who')$$);
 SELECT error($$SELECT track_table(NULL, 'x', 'who')$$);
+SELECT error(format($$SELECT track_table('visits', %L, 'who')$$, repeat('x', 128)));
+SELECT error(format($$SELECT track_table('visits', %L, 'who')$$, repeat('x', 126) || 'ä')) ~ 'longer than 127 bytes' AS bytes_count;
 CREATE ROLE regress_te_other;
 SELECT grant_usage('regress_te_other', 'analyst');
 SET ROLE regress_te_other;
@@ -208,15 +282,48 @@ SET ROLE regress_te_other;
 SELECT name, source_key FROM trigger_engine.all_events WHERE user_id = 'v1';
 RESET ROLE;
 
--- a tracked table can be dropped as any other, and takes nothing along but its own
+-- a tracked table can be dropped as any other, and takes nothing along but its own; the view knows at once
+SELECT track_table('parts', 'part', 'who');
+SELECT count(*) FROM all_events WHERE name = 'part';
+BEGIN;
+DROP TABLE visits CASCADE;
+SELECT source FROM tracked_tables;
+SELECT count(*) FROM all_events WHERE name = 'visit';
+ROLLBACK;
+SELECT count(*) FROM all_events WHERE name = 'visit';
 DROP TABLE visits CASCADE;
 SELECT extname FROM pg_extension WHERE extname = 'trigger_engine';
-SELECT maintain();
 SELECT count(*) FROM tracked_tables;
 SELECT count(*) > 0 AS there FROM all_events;
+-- so it does when it is renamed, moved, or loses a column, and when its schema is
+CREATE SCHEMA shop;
+ALTER TABLE parts RENAME TO pieces;
+SELECT DISTINCT split_part(source_key, '/', 1) FROM all_events WHERE name = 'part';
+ALTER TABLE pieces SET SCHEMA shop;
+SELECT DISTINCT split_part(source_key, '/', 1) FROM all_events WHERE name = 'part';
+ALTER SCHEMA shop RENAME TO store;
+SELECT DISTINCT split_part(source_key, '/', 1) FROM all_events WHERE name = 'part';
+ALTER TABLE store.pieces RENAME who TO whom;
+SELECT count(*) FROM all_events WHERE name = 'part';
+ALTER TABLE store.pieces RENAME whom TO who;
+SELECT count(*) FROM all_events WHERE name = 'part';
+ALTER TABLE store.pieces DROP COLUMN who;
+SELECT count(*) FROM all_events WHERE name = 'part';
+DROP SCHEMA store CASCADE;
+SELECT count(*) FROM all_events WHERE name = 'part';
+SELECT count(*) FROM tracked_tables;
+-- a failed command changes nothing
+CREATE TABLE visits (id integer PRIMARY KEY, who text, page text);
+CREATE VIEW visitors AS SELECT who FROM visits;
+SELECT track_table('visits', 'visit', 'who');
+INSERT INTO visits VALUES (1, 'v1', 'home');
+DROP TABLE visits;
+SELECT count(*) FROM all_events WHERE name = 'visit';
+DROP TABLE visits CASCADE;
+SELECT maintain();
 SELECT user_id, state FROM sends WHERE journey = 'visited';
 
-DROP TABLE orders, "Odd", parts, nokey CASCADE;
+DROP TABLE orders, "Odd", nokey CASCADE;
 SELECT revoke_usage('regress_te_other', 'reader');
 REVOKE USAGE ON SCHEMA trigger_engine FROM regress_te_other;
 DROP ROLE regress_te_other;

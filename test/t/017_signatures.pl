@@ -8,10 +8,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 use TriggerEngine;
 
-my $te = TriggerEngine->new(virtual_clock => 1, extension => 0);
-$te->sql(q{CREATE DATABASE utf8 TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'});
-$te = $te->in('utf8');
-$te->sql('CREATE EXTENSION trigger_engine');
+my $te = TriggerEngine->new(virtual_clock => 1);
 my $receiver = $te->receiver;
 my ($old, $new, $other) = map { Webhook::new_secret($_) } qw(old new other);
 $te->webhook('hook', $receiver->url('/hook'), keys => [$old]);
@@ -53,7 +50,13 @@ my $request = request_for("u-\x{fc}-1" =~ s/\x{fc}/\xc3\xbc/r, 'cart', encode_js
 
 is($request->{method}, 'POST', 'a POST');
 like(header($request, 'content-type'), qr{^application/json(?:$|;)}, 'of JSON');
-like($request->{id}, qr/^[^.\s]{1,128}$/, 'with an identity without a dot');
+like($request->{id}, qr/^msg_[0-9a-f]{32}$/, 'with an identity without a dot');
+is($request->{id}, $te->sql(q{SELECT 'msg_' || left(encode(sha256(
+	sha256(convert_to(concat_ws(E'\n', t.system_identifier, t.database_oid, t.extension_oid, t.installation), 'UTF8'))
+	|| string_agg(convert_to(part, 'UTF8') || '\\x00', '' ORDER BY n)), 'hex'), 32)
+	FROM trigger_engine._stamp t, trigger_engine.sends s
+	CROSS JOIN LATERAL unnest(ARRAY[s.journey_id::text, s.user_id, s.entry_key, s.step, s.channel, 'normal']) WITH ORDINALITY AS u(part, n)
+	GROUP BY t.system_identifier, t.database_oid, t.extension_oid, t.installation}), 'which anybody can compute');
 is(header($request, 'webhook-id'), $request->{id}, 'once');
 like($request->{timestamp}, qr/^\d{10,}$/, 'a timestamp in whole seconds');
 like($request->{signature}, qr{^v1,[A-Za-z0-9+/]{43}=$}, 'and one signature');
@@ -74,6 +77,16 @@ is($message->{data}{send_id}, $te->sql('SELECT send_id FROM trigger_engine.sends
 like($message->{data}{content}{body}, qr/^\QHe said: "\E\x{fc}\Qber" \E\x{1F600}/, 'the text in any alphabet');
 like($message->{data}{content}{body}, qr/\Q$what\E$/, 'with what the event said');
 is_deeply($message->{data}{content}{list}, [ 1, 'a', undef ], 'other members as they are');
+
+# a claim that was lost, as by a failover, is made again: another number, the same identity
+$te->sql(q{WITH gone AS (DELETE FROM trigger_engine._sends RETURNING *), k AS (DELETE FROM trigger_engine._send_keys), r AS (DELETE FROM trigger_engine._enrollments)
+	INSERT INTO trigger_engine._due (user_id, journey_id, entry_key, step, lane, due_at, event_id, event_at, version)
+	SELECT user_id, journey_id, entry_key, step, trigger_engine._lane(journey_id, version, step), due_at, event_id, event_at, version FROM gone});
+ok($receiver->wait_for(2), 'a message whose claim was lost goes again');
+ok($te->idle, 'and is accepted');
+my $again = ($receiver->received)[-1];
+is($again->{id}, $request->{id}, 'under the same identity');
+isnt(JSON::PP->new->utf8->decode($again->{body})->{data}{send_id}, $message->{data}{send_id}, 'although it has another number');
 
 # ---- many messages: identities ----
 

@@ -35,6 +35,18 @@ CREATE TABLE reordered (note text, context jsonb, dedupe_key text, occurred_at t
 ALTER TABLE reordered DROP COLUMN dropped;
 CREATE TRIGGER capture AFTER INSERT ON reordered $capture});
 
+# elsewhere such a table is a part of events, so that a worker finds there what is in it
+my $copied = 'FOR EACH ROW EXECUTE FUNCTION show_as_event()';
+$te->sql(qq{CREATE FUNCTION show_as_event() RETURNS trigger LANGUAGE plpgsql SET trigger_engine.ingest = off AS \$\$
+BEGIN
+	INSERT INTO trigger_engine.events (event_id, user_id, name, properties, occurred_at) VALUES (NEW.event_id, NEW.user_id, NEW.name, NEW.properties, NEW.occurred_at);
+	RETURN NULL;
+END
+\$\$;
+CREATE TRIGGER copied AFTER INSERT ON "Shop floor"."What happened" $copied;
+CREATE TRIGGER copied AFTER INSERT ON plain $copied;
+CREATE TRIGGER copied AFTER INSERT ON reordered $copied});
+
 my %seen;
 # Users who got messages since the last call, as often as they did.
 sub new_users

@@ -119,7 +119,9 @@ is(insert_at('now', 'cart', '0', key => 'k'), '', 'it comes once more');
 is(insert_at('late', 'cart', '1 hour', key => 'late'), '', 'as does another');
 is($te->sql(q{SELECT count(*) FROM trigger_engine.events WHERE user_id IN ('now', 'late')}), 0, 'and is a no-op: dedupe keys outlive partitions');
 $te->advance('1 day');
-is(new_users(), 'patient', 'a wait that is longer than events are kept ends with its message');
+is(new_users(), '', 'a wait that is longer than events are kept ends without a message');
+like($te->sql(q{SELECT state || ' ' || gate || ' ' || reason FROM trigger_engine.sends WHERE user_id = 'patient'}),
+	qr/^withheld render its event of .* is not there any more/, 'and the reason on record');
 
 # ---- DEFAULT is trimmed ----
 

@@ -177,7 +177,7 @@ main(int argc, char **argv)
 		return 1;
 	memset(body, 'x', (size_t) body_bytes);
 	headers = curl_slist_append(headers, "content-type: application/json");
-	headers = curl_slist_append(headers, "webhook-id: msg_1234567_0123abcd");
+	headers = curl_slist_append(headers, "webhook-id: msg_0123456789abcdef0123456789abcdef");
 	headers = curl_slist_append(headers, "webhook-timestamp: 1700000000");
 	headers = curl_slist_append(headers, "webhook-signature: v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=");
 	headers = curl_slist_append(headers, "Expect:");
