@@ -7,6 +7,7 @@
 #   make check            run all tests, with private temporary servers
 #   make installcheck     run the regression scripts against an installed extension
 #   make bench            measure, as ratios against a baseline in the same run
+#   make fuzz             make up templates for ten minutes (FUZZ_SECONDS) and look for crashes
 #   make deps             install, or without root list, the packages all this needs
 #   make format, lint     lay out the sources; look for mistakes in them
 
@@ -16,7 +17,7 @@ PG_CONFIG ?= pg_config
 
 # Commands that a script carries out. They must work before a server is
 # installed, so none of them includes PGXS.
-SCRIPTED = bench check demo deps format installcheck lint
+SCRIPTED = bench check demo deps format fuzz installcheck lint
 
 ifneq ($(filter $(SCRIPTED),$(MAKECMDGOALS)),)
 
@@ -38,6 +39,8 @@ demo:
 	@test/demo/run
 bench:
 	@test/bench/run
+fuzz:
+	@test/fuzz/run
 
 # other goals on the same command line, as in "make clean check"
 $(filter-out $(SCRIPTED),$(MAKECMDGOALS)):
@@ -53,7 +56,7 @@ SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 INCLUDES := $(sort $(wildcard src/*.h src/*/*.h))
 OBJS = $(SOURCES:.c=.o)
 
-LIBRARIES = libcurl libcrypto
+LIBRARIES = libcurl libcrypto icu-i18n icu-uc
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 
 # Symbols are kept apart by their prefix and not by hidden visibility: inlined
@@ -81,6 +84,9 @@ $(INSTALL_SCRIPT_SQL): $(TOPICS)
 # Debian builds without dependency tracking, so that every object (and its
 # bitcode) depends on every header.
 $(OBJS) $(OBJS:.o=.bc): $(INCLUDES)
+
+# long loops over doubles
+src/score/kmeans.o src/score/kmeans_lloyd.o: override CFLAGS += $(CFLAGS_VECTORIZE) $(CFLAGS_UNROLL_LOOPS)
 
 .PHONY: strict
 strict:

@@ -53,6 +53,7 @@ CREATE TABLE trigger_engine._journey_versions (
 	transactional boolean NOT NULL,
 	ttl			  interval,
 	purpose		  text,
+	priority	  integer NOT NULL DEFAULT 0,
 	created_at	  timestamptz NOT NULL,
 	created_by	  name NOT NULL,
 	PRIMARY KEY (journey_id, version)
@@ -70,16 +71,67 @@ CREATE TABLE trigger_engine._segments (
 COMMENT ON TABLE trigger_engine._segments IS 'Registered segment views; read through the view segments.';
 
 CREATE TABLE trigger_engine._templates (
-	name	   text NOT NULL,
-	locale	   text NOT NULL DEFAULT '',
-	channel	   text NOT NULL,
-	content	   jsonb NOT NULL,
-	version	   integer NOT NULL,
-	owner	   name NOT NULL,
-	updated_at timestamptz NOT NULL,
+	name			  text PRIMARY KEY,
+	channel			  text NOT NULL,
+	owner			  name NOT NULL,
+	default_locale	  text,
+	requires_approval boolean NOT NULL DEFAULT false,
+	description		  text,
+	created_at		  timestamptz NOT NULL,
+	updated_at		  timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._templates IS 'Templates and content blocks by name; their texts are in _template_texts. Read through the view templates.';
+
+-- No foreign keys, as above.
+CREATE TABLE trigger_engine._template_texts (
+	name		 text NOT NULL,
+	locale		 text NOT NULL,
+	live_version integer,
+	last_version integer NOT NULL,
+	updated_at	 timestamptz NOT NULL,
 	PRIMARY KEY (name, locale)
 );
-COMMENT ON TABLE trigger_engine._templates IS 'Template texts by name and locale (an empty locale is the default one); read through the view templates.';
+COMMENT ON TABLE trigger_engine._template_texts IS 'The texts of a template by locale (an empty one is the default text): which version is live, NULL for none.';
+
+CREATE TABLE trigger_engine._template_versions (
+	name		 text NOT NULL,
+	locale		 text NOT NULL,
+	version		 integer NOT NULL,
+	content		 jsonb NOT NULL,
+	note		 text,
+	created_at	 timestamptz NOT NULL,
+	created_by	 name NOT NULL,
+	approved_at	 timestamptz,
+	approved_by	 name,
+	published_at timestamptz,
+	published_by name,
+	PRIMARY KEY (name, locale, version)
+);
+COMMENT ON TABLE trigger_engine._template_versions IS 'Every version of every text of a template. Content is never changed; read through the view template_versions.';
+
+CREATE TABLE trigger_engine._quiet_hours (
+	name	   text PRIMARY KEY,
+	windows	   jsonb NOT NULL,
+	scope	   jsonb NOT NULL,
+	kind	   text NOT NULL CHECK (kind IN ('quiet', 'send_window')),
+	on_quiet   text NOT NULL CHECK (on_quiet IN ('hold', 'drop')),
+	zone	   text,
+	owner	   name NOT NULL,
+	created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._quiet_hours IS 'Quiet hours and send windows; read through the view quiet_hours.';
+
+CREATE TABLE trigger_engine._caps (
+	name	   text PRIMARY KEY,
+	max		   integer,
+	per		   interval NOT NULL,
+	scope	   jsonb NOT NULL,
+	"window"   text NOT NULL CHECK ("window" IN ('rolling', 'calendar')),
+	on_excess  text NOT NULL CHECK (on_excess IN ('defer', 'drop')),
+	owner	   name NOT NULL,
+	created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._caps IS 'Frequency caps; read through the view caps.';
 
 CREATE SEQUENCE trigger_engine._provider_id_seq AS integer;
 

@@ -110,6 +110,18 @@ BEGIN
 	$ddl$;
 
 	EXECUTE $ddl$
+	CREATE TABLE IF NOT EXISTS trigger_engine._assignments (
+		user_id		  text NOT NULL,
+		experiment_id bigint NOT NULL,
+		at			  timestamptz NOT NULL,
+		salt_epoch	  integer NOT NULL,
+		source		  text NOT NULL CHECK (source IN ('forced', 'imported', 'kept')),
+		variant		  text CHECK (variant IS NOT NULL OR source = 'forced'),
+		PRIMARY KEY (user_id, experiment_id, at)
+	)
+	$ddl$;
+
+	EXECUTE $ddl$
 	CREATE TABLE IF NOT EXISTS trigger_engine._entry_keys (
 		user_id	   text NOT NULL,
 		journey_id bigint NOT NULL,
@@ -206,6 +218,33 @@ BEGIN
 	$ddl$;
 
 	EXECUTE $ddl$
+	CREATE TABLE IF NOT EXISTS trigger_engine._slots (
+		user_id	   text NOT NULL,
+		journey_id bigint NOT NULL,
+		entry_key  text NOT NULL,
+		step	   text NOT NULL,
+		channel	   text NOT NULL,
+		at		   timestamptz NOT NULL,
+		topic	   text,
+		journey	   text NOT NULL,
+		purpose	   text,
+		priority   integer NOT NULL,
+		used	   boolean NOT NULL,
+		PRIMARY KEY (user_id, journey_id, entry_key, step, channel)
+	) WITH (fillfactor = 80)
+	$ddl$;
+	EXECUTE 'CREATE INDEX IF NOT EXISTS _slots_at ON trigger_engine._slots (at)';
+
+	EXECUTE $ddl$
+	CREATE TABLE IF NOT EXISTS trigger_engine._user_limits (
+		user_id		text PRIMARY KEY,
+		quiet_hours jsonb,
+		caps		jsonb,
+		updated_at	timestamptz NOT NULL
+	)
+	$ddl$;
+
+	EXECUTE $ddl$
 	CREATE TABLE IF NOT EXISTS trigger_engine._sends (
 		send_id		   bigint NOT NULL,
 		user_id		   text NOT NULL,
@@ -229,7 +268,9 @@ BEGIN
 		status		   integer,
 		provider_ref   text,
 		response	   text,
-		detail		   jsonb
+		detail		   jsonb,
+		template_version integer,
+		template_locale text
 	) PARTITION BY RANGE (finished_at)
 	$ddl$;
 	EXECUTE 'CREATE TABLE IF NOT EXISTS trigger_engine._sends_default PARTITION OF trigger_engine._sends DEFAULT';
@@ -288,6 +329,7 @@ COMMENT ON TABLE trigger_engine.quarantined_events IS 'Events set aside because 
 COMMENT ON TABLE trigger_engine.users IS 'People as the application knows them: attributes (a JSON object), locale (BCP 47), zone (IANA), country (ISO 3166), tenant. An event may arrive before its user.';
 COMMENT ON TABLE trigger_engine.endpoints IS 'Where a channel reaches a user: a token, a subscription, an address or a number. data holds what the channel needs beside it, state active or disabled with its reason.';
 COMMENT ON TABLE trigger_engine._consents IS 'Every consent ever recorded; the latest for a user, channel and topic counts. channel or topic may be ''*'' and '''' for all. Written by set_consent().';
+COMMENT ON TABLE trigger_engine._assignments IS 'Variants that do not come from the hash, each from its instant on: forced (NULL = released), imported, kept; read through the view stored_assignments.';
 COMMENT ON TABLE trigger_engine._entry_keys IS 'Keys of re-entry policies (once, once_per_key, after, parallel); unpartitioned so that they hold for ever.';
 COMMENT ON TABLE trigger_engine._enrollments IS 'One row for each run of a user through a journey, written when its first step is claimed; read through the view enrollments.';
 COMMENT ON TABLE trigger_engine._exits IS 'The latest exit of each user from each journey by a row of a tracked table, for entries that come in later with an earlier time. versions: those that have this exit; at: when it happened, or was inserted if that was earlier. One row for each, but for those of sessions at the same time and under REPEATABLE READ.';
@@ -296,5 +338,7 @@ COMMENT ON TABLE trigger_engine._due IS 'The queue: one row for each step that w
 COMMENT ON TABLE trigger_engine._batches IS 'What a worker has claimed and not yet recorded: one durable row for each batch, written before anything is handed over.';
 COMMENT ON TABLE trigger_engine._send_keys IS 'The identity of every send, unique for ever.';
 COMMENT ON TABLE trigger_engine._sends IS 'History of finished sends and of messages that a gate stopped; read through the view sends.';
+COMMENT ON TABLE trigger_engine._slots IS 'Room that messages take under the caps: one row for each that a cap concerns, planned while it is held, used from its hand-over on. Trimmed when no cap looks back that far.';
+COMMENT ON TABLE trigger_engine._user_limits IS 'Quiet hours and caps that users chose for themselves. Written by set_message_limits().';
 COMMENT ON TABLE trigger_engine._attempts IS 'Attempts that did not finish their send; read through the view attempts.';
 COMMENT ON TABLE trigger_engine.inbox IS 'In-app messages. Delivery is the insert itself, in the transaction that records the send. Row-level security: a role without ownership sees the rows of the user named by the setting trigger_engine.user_id.';

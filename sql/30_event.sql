@@ -30,7 +30,7 @@ DECLARE
 	config_table text;
 BEGIN
 	FOREACH config_table IN ARRAY ARRAY['_stamp', '_pause', '_journeys', '_journey_versions', '_segments',
-		'_templates', '_providers', '_secrets', '_event_schemas', '_tracked_tables']
+		'_templates', '_template_texts', '_providers', '_secrets', '_event_schemas', '_tracked_tables', '_quiet_hours', '_caps']
 	LOOP
 		EXECUTE pg_catalog.format('CREATE TRIGGER _invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE'
 			' ON trigger_engine.%I FOR EACH STATEMENT EXECUTE FUNCTION trigger_engine._invalidate()', config_table);

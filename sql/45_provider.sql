@@ -14,6 +14,11 @@ AS 'MODULE_PATHNAME', 'te_provider_check_options_sql';
 COMMENT ON FUNCTION trigger_engine._check_provider(text, jsonb) IS
 'Checks the options of a provider and returns the channel of its kind. Error TE001 when the kind or an option is unknown or wrong.';
 
+CREATE FUNCTION trigger_engine._delivers(channel text) RETURNS boolean
+LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'te_provider_delivers';
+COMMENT ON FUNCTION trigger_engine._delivers(text) IS 'Whether messages of a channel can be sent at all: it needs no provider, or a kind of provider delivers it.';
+
 CREATE FUNCTION trigger_engine._check_secret(kind text, secret jsonb)
 RETURNS void
 LANGUAGE C STRICT STABLE PARALLEL RESTRICTED

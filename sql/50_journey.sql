@@ -17,27 +17,41 @@ AS $$
 DECLARE
 	step jsonb;
 	template text;
-	channels text[];
+	channel text;
 	result jsonb := '[]';
 BEGIN
 	FOR step IN SELECT s FROM jsonb_array_elements(steps) s
 	LOOP
 		IF step ? 'send' THEN
 			template := step ->> 'send';
-			SELECT array_agg(DISTINCT t.channel) INTO channels FROM trigger_engine._templates t WHERE t.name = template;
-			IF channels IS NULL THEN
+			SELECT t.channel INTO channel FROM trigger_engine._templates t WHERE t.name = template;
+			IF channel IS NULL THEN
 				RAISE EXCEPTION 'template "%" of step "%" does not exist', template, step ->> 'id'
 					USING ERRCODE = 'undefined_object',
 					HINT = coalesce('Perhaps you meant "' || trigger_engine._nearest(template,
-						ARRAY(SELECT t.name FROM trigger_engine._templates t ORDER BY t.name)) || '".',
+						ARRAY(SELECT t.name FROM trigger_engine._templates t WHERE t.channel <> 'block' ORDER BY t.name)) || '".',
 						'Create it first with trigger_engine.create_template().');
+			ELSIF channel = 'block' THEN
+				RAISE EXCEPTION 'step "%" sends "%", which is a content block', step ->> 'id', template
+					USING ERRCODE = 'wrong_object_type',
+					HINT = format('Send a template that includes it by {%% render ''%s'' %%}.', template);
+			ELSIF NOT EXISTS (SELECT FROM trigger_engine._template_texts x WHERE x.name = template AND x.live_version IS NOT NULL) THEN
+				RAISE WARNING 'template "%" of step "%" is not live', template, step ->> 'id'
+					USING HINT = 'Until trigger_engine.publish_template() its messages are withheld.';
 			END IF;
 			IF step ->> 'channel' IS NULL THEN
-				step := step || jsonb_build_object('channel', channels[1]);
-			ELSIF step ->> 'channel' <> ALL (channels) THEN
+				step := step || jsonb_build_object('channel', channel);
+			ELSIF step ->> 'channel' <> channel THEN
 				RAISE EXCEPTION 'step "%" sends template "%" on channel "%", but the template is for "%"',
-					step ->> 'id', template, step ->> 'channel', channels[1]
+					step ->> 'id', template, step ->> 'channel', channel
 					USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the channel out, or name the right template.';
+			END IF;
+			IF NOT trigger_engine._delivers(channel) THEN
+				RAISE EXCEPTION 'step "%" sends on channel "%", which no kind of provider of this version delivers',
+					step ->> 'id', channel USING ERRCODE = 'feature_not_supported',
+					HINT = format('Its templates can be written and previewed. What can be sent: %s.', (SELECT string_agg(c, ', ')
+						FROM unnest(ARRAY['in_app', 'webhook', 'push', 'web_push', 'email', 'sms', 'whatsapp', 'chat']) c
+						WHERE trigger_engine._delivers(c)));
 			END IF;
 			IF step ->> 'provider' IS NOT NULL THEN
 				IF NOT EXISTS (SELECT FROM trigger_engine._providers p WHERE p.name = step ->> 'provider') THEN
@@ -82,17 +96,17 @@ COMMENT ON FUNCTION trigger_engine._segment_hint(text) IS 'What to do about a se
 CREATE FUNCTION trigger_engine.create_journey(name text, trigger jsonb, steps jsonb,
 	exit_on jsonb DEFAULT NULL, goal jsonb DEFAULT NULL, reentry jsonb DEFAULT NULL,
 	segment text DEFAULT NULL, topic text DEFAULT NULL, transactional boolean DEFAULT false,
-	ttl interval DEFAULT NULL, purpose text DEFAULT NULL, description text DEFAULT NULL,
+	ttl interval DEFAULT NULL, purpose text DEFAULT NULL, priority integer DEFAULT 0, description text DEFAULT NULL,
 	enabled boolean DEFAULT true, or_replace boolean DEFAULT false)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION trigger_engine.create_journey(text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, text, boolean, boolean) IS
-'Creates a journey and returns its id. trigger: {"kind": "event", "name": event, "where": jsonpath, "entry_key": jsonpath}. steps: an array of {"id", "wait": interval}, {"id", "send": template, "channel", "provider"}, {"id", "exit": reason}. exit_on, goal: events ({"name", "where"}) that end a run and cancel what is due, in their own transaction. reentry: {"policy": "once" | "once_per_key" | "after" with "after": interval | "parallel" with "limit": n}; without it every event enters. segment: only its members get messages. topic: what consent is asked for. transactional: needs no marketing consent, and is repeated when its outcome is unknown. ttl: a message later than this after its due time is dropped as expired. enabled false = draft. With or_replace an existing journey gets a new version; running enrollments keep theirs. Errors: TE001 for a definition that cannot be run.';
+COMMENT ON FUNCTION trigger_engine.create_journey(text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, integer, text, boolean, boolean) IS
+'Creates a journey and returns its id. trigger: {"kind": "event", "name": event, "where": jsonpath, "entry_key": jsonpath}. steps: an array of {"id", "wait": interval}, {"id", "send": template, "channel", "provider"}, {"id", "exit": reason}. exit_on, goal: events ({"name", "where"}) that end a run and cancel what is due, in their own transaction. reentry: {"policy": "once" | "once_per_key" | "after" with "after": interval | "parallel" with "limit": n}; without it every event enters. segment: only its members get messages. topic: what consent is asked for. transactional: needs no marketing consent, and is repeated when its outcome is unknown. ttl: a message later than this after its due time is dropped as expired. purpose: what it is for, as retention or onboarding. priority: whose messages go first when caps leave room for some only; the higher wins. enabled false = draft. With or_replace an existing journey gets a new version; running enrollments keep theirs. Errors: TE001 for a definition that cannot be run.';
 
 CREATE FUNCTION trigger_engine._create_journey(invoker name, name text, trigger jsonb, steps jsonb,
 	exit_on jsonb, goal jsonb, reentry jsonb, segment text, topic text, transactional boolean,
-	ttl interval, purpose text, description text, enabled boolean, or_replace boolean)
+	ttl interval, purpose text, priority integer, description text, enabled boolean, or_replace boolean)
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -128,11 +142,11 @@ BEGIN
 	END IF;
 	INSERT INTO trigger_engine._journey_versions
 	VALUES (journey.journey_id, journey.version, trigger, steps, exit_on, goal, reentry, segment, topic,
-		coalesce(transactional, false), ttl, purpose, trigger_engine.clock(), invoker);
+		coalesce(transactional, false), ttl, purpose, coalesce(priority, 0), trigger_engine.clock(), invoker);
 	RETURN journey.journey_id;
 END
 $$;
-COMMENT ON FUNCTION trigger_engine._create_journey(name, text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, text, boolean, boolean) IS 'Behind create_journey().';
+COMMENT ON FUNCTION trigger_engine._create_journey(name, text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, integer, text, boolean, boolean) IS 'Behind create_journey().';
 
 CREATE FUNCTION trigger_engine._find_journey(invoker name, name text) RETURNS trigger_engine._journeys
 LANGUAGE plpgsql
@@ -158,16 +172,16 @@ COMMENT ON FUNCTION trigger_engine._find_journey(name, text) IS 'The journey of 
 CREATE FUNCTION trigger_engine.alter_journey(name text, trigger jsonb DEFAULT NULL, steps jsonb DEFAULT NULL,
 	exit_on jsonb DEFAULT NULL, goal jsonb DEFAULT NULL, reentry jsonb DEFAULT NULL,
 	segment text DEFAULT NULL, topic text DEFAULT NULL, transactional boolean DEFAULT NULL,
-	ttl interval DEFAULT NULL, purpose text DEFAULT NULL, description text DEFAULT NULL, new_name text DEFAULT NULL)
+	ttl interval DEFAULT NULL, purpose text DEFAULT NULL, priority integer DEFAULT NULL, description text DEFAULT NULL, new_name text DEFAULT NULL)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION trigger_engine.alter_journey(text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, text, text) IS
+COMMENT ON FUNCTION trigger_engine.alter_journey(text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, integer, text, text) IS
 'Changes a journey; NULL leaves a part as it is, an empty text or array takes it away. A change of what it does makes a new version, which is returned; running enrollments keep theirs.';
 
 CREATE FUNCTION trigger_engine._alter_journey(invoker name, name text, trigger jsonb, steps jsonb, exit_on jsonb,
 	goal jsonb, reentry jsonb, segment text, topic text, transactional boolean, ttl interval, purpose text,
-	description text, new_name text)
+	priority integer, description text, new_name text)
 RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -191,6 +205,7 @@ BEGIN
 	changed.transactional := coalesce(transactional, old.transactional);
 	changed.ttl := coalesce(ttl, old.ttl);
 	changed.purpose := nullif(coalesce(purpose, old.purpose), '');
+	changed.priority := coalesce(priority, old.priority);
 	PERFORM trigger_engine._check_journey(name, changed.trigger, changed.steps, changed.exit_on, changed.goal,
 		changed.reentry, changed.ttl);
 	IF changed.segment IS NOT NULL AND NOT EXISTS (SELECT FROM trigger_engine._segments s WHERE s.name = changed.segment) THEN
@@ -216,7 +231,7 @@ BEGIN
 	RETURN changed.version;
 END
 $$;
-COMMENT ON FUNCTION trigger_engine._alter_journey(name, text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, text, text) IS 'Behind alter_journey().';
+COMMENT ON FUNCTION trigger_engine._alter_journey(name, text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, integer, text, text) IS 'Behind alter_journey().';
 
 CREATE FUNCTION trigger_engine.enable_journey(name text) RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
@@ -297,7 +312,7 @@ COMMENT ON FUNCTION trigger_engine._drop_journey(name, text, boolean) IS 'Behind
 
 CREATE VIEW trigger_engine.journeys AS
 SELECT j.journey_id, j.name, j.state, j.version, v.trigger, v.steps, v.exit_on, v.goal, v.reentry, v.segment, v.topic,
-	v.transactional, v.ttl, v.purpose, j.description, j.owner, j.created_at, j.updated_at
+	v.transactional, v.ttl, v.purpose, v.priority, j.description, j.owner, j.created_at, j.updated_at
 FROM trigger_engine._journeys j JOIN trigger_engine._journey_versions v USING (journey_id, version);
 COMMENT ON VIEW trigger_engine.journeys IS 'Journeys with their current version.';
 

@@ -102,23 +102,23 @@ CREATE VIEW trigger_engine.sends AS
 SELECT s.send_id, s.user_id, coalesce(j.name, 'journey ' || s.journey_id) AS journey, s.step, s.channel, s.state, s.reason,
 	s.due_at, s.attempts::integer AS attempts, s.gate, s.provider, s.status, s.provider_ref, s.response, s.decided_at,
 	s.handed_over_at, s.finished_at, s.took_us * interval '1 microsecond' AS took, s.entry_key, s.version, s.event_id,
-	s.event_at, s.journey_id
+	s.event_at, s.journey_id, s.template_version, nullif(s.template_locale, '') AS template_locale
 FROM trigger_engine._sends s LEFT JOIN trigger_engine._journeys j USING (journey_id)
 UNION ALL
 SELECT i.send_id, i.user_id, coalesce(j.name, 'journey ' || i.journey_id), i.step, i.channel, 'claimed', NULL,
 	i.due_at, i.attempt, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, i.entry_key, i.version, i.event_id,
-	i.event_at, i.journey_id
+	i.event_at, i.journey_id, NULL, NULL
 FROM trigger_engine._open_items i LEFT JOIN trigger_engine._journeys j USING (journey_id)
 UNION ALL
 SELECT d.send_id, d.user_id, coalesce(j.name, 'journey ' || d.journey_id), d.step, s.step ->> 'channel', 'due', d.note,
 	d.due_at, d.attempt, NULL, s.step ->> 'provider', NULL, NULL, NULL, NULL, NULL, NULL, NULL, d.entry_key, d.version,
-	d.event_id, d.event_at, d.journey_id
+	d.event_id, d.event_at, d.journey_id, NULL, NULL
 FROM trigger_engine._due d JOIN trigger_engine._journeys j ON j.journey_id = d.journey_id
 JOIN trigger_engine._journey_versions v ON v.journey_id = d.journey_id AND v.version = d.version
 CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(v.steps) s(step)
 WHERE s.step ->> 'id' = d.step AND s.step ? 'send';
 COMMENT ON VIEW trigger_engine.sends IS
-'Every message, planned, under way and past. state: due (send_id is NULL until the first decision; reason says what held it or why it is tried again), claimed, accepted, rejected, unknown (handed over, answer not known), withheld (gate and reason say what stopped it), cancelled (exit or goal), expired. attempts: hand-overs. took: hand-over to answer, in real time.';
+'Every message, planned, under way and past. state: due (send_id is NULL until the first decision; reason says what held it or why it is tried again), claimed, accepted, rejected, unknown (handed over, answer not known), withheld (gate and reason say what stopped it), cancelled (exit or goal), expired. attempts: hand-overs. took: hand-over to answer, in real time. template_version and template_locale: the text that was rendered; a NULL locale is the default text.';
 
 CREATE FUNCTION trigger_engine._gates(state text, gate text, reason text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -127,9 +127,9 @@ AS $$
 		CASE WHEN stop.n IS NULL OR g.n OPERATOR(pg_catalog.<) stop.n THEN pg_catalog.jsonb_build_object('gate', g.name, 'result', 'pass')
 			ELSE pg_catalog.jsonb_build_object('gate', g.name, 'result', 'stop', 'reason', $3) END ORDER BY g.n)
 	FROM (VALUES (1, 'journey_live'), (2, 'entry'), (3, 'exit'), (4, 'expiry'), (5, 'segment'), (6, 'consent'),
-		(7, 'endpoint'), (8, 'render'), (9, 'provider')) AS g(n, name)
+		(7, 'cap'), (8, 'quiet_hours'), (9, 'endpoint'), (10, 'render'), (11, 'provider')) AS g(n, name)
 	LEFT JOIN LATERAL (SELECT s.n FROM (VALUES (1, 'journey_live'), (2, 'entry'), (3, 'exit'), (3, 'goal'), (4, 'expiry'),
-		(5, 'segment'), (6, 'consent'), (7, 'endpoint'), (8, 'render'), (9, 'provider')) AS s(n, name) WHERE s.name OPERATOR(pg_catalog.=) $2) stop ON true
+		(5, 'segment'), (6, 'consent'), (7, 'cap'), (8, 'quiet_hours'), (9, 'endpoint'), (10, 'render'), (11, 'provider')) AS s(n, name) WHERE s.name OPERATOR(pg_catalog.=) $2) stop ON true
 	WHERE stop.n IS NULL OR g.n OPERATOR(pg_catalog.<=) stop.n
 $$;
 COMMENT ON FUNCTION trigger_engine._gates(text, text, text) IS
@@ -139,10 +139,10 @@ CREATE VIEW trigger_engine.decisions AS
 SELECT send_id, trigger_engine._gates(state, gate, reason) AS gates, user_id,
 	coalesce((SELECT j.name FROM trigger_engine._journeys j WHERE j.journey_id = s.journey_id), 'journey ' || s.journey_id) AS journey,
 	step, channel, state,
-	gate AS stopped_by, reason, decided_at
+	gate AS stopped_by, reason, decided_at, template_version, nullif(template_locale, '') AS template_locale
 FROM trigger_engine._sends s;
 COMMENT ON VIEW trigger_engine.decisions IS
-'The decision on every finished send: gates is an array of {"gate", "result": "pass" | "stop", "reason"} in the fixed order, up to the one that stopped it.';
+'The decision on every finished send: gates is an array of {"gate", "result": "pass" | "stop", "reason"} in the fixed order, up to the one that stopped it. template_version and template_locale: the text chosen for the reader; a NULL locale is the default text.';
 
 CREATE VIEW trigger_engine.attempts AS
 SELECT user_id, send_id, attempt::integer AS attempt, at, provider, outcome, reason, status,
@@ -197,14 +197,20 @@ AS $$
 		FROM send s CROSS JOIN LATERAL jsonb_array_elements(trigger_engine._gates(s.state, s.gate, s.reason)) WITH ORDINALITY AS g(gate, n)
 		WHERE s.state NOT IN ('due', 'claimed')
 		UNION ALL
-		SELECT 4, a.attempt, 'attempt ' || a.attempt, a.outcome,
+		SELECT 4, 0, 'template', t.step ->> 'send', format('version %s, %s', s.template_version,
+			coalesce('text for ' || s.template_locale, 'default text'))
+		FROM send s JOIN trigger_engine._journey_versions v ON v.journey_id = s.journey_id AND v.version = s.version
+		CROSS JOIN LATERAL jsonb_array_elements(v.steps) t(step)
+		WHERE t.step ->> 'id' = s.step AND s.template_version IS NOT NULL
+		UNION ALL
+		SELECT 5, a.attempt, 'attempt ' || a.attempt, a.outcome,
 			concat_ws(', ', a.at, 'status ' || a.status, 'took ' || a.took, a.reason, a.response)
 		FROM send s JOIN trigger_engine.attempts a ON a.user_id = s.user_id AND a.send_id = s.send_id
 	)
 	SELECT row_number() OVER (ORDER BY part, n)::integer, what, result, detail FROM line ORDER BY 1
 $$;
 COMMENT ON FUNCTION trigger_engine.explain_send(bigint) IS
-'The story of a send: its event, when it was due, what each gate said, every attempt.';
+'The story of a send: its event, when it was due, what each gate said, which text was rendered, every attempt.';
 
 /* ---- actions ---- */
 

@@ -8,10 +8,13 @@ DECLARE
 	relation text;
 BEGIN
 	FOREACH relation IN ARRAY ARRAY['_stamp', '_pause', '_journey_id_seq', '_journeys', '_journey_versions', '_segments',
-		'_templates', '_provider_id_seq', '_providers', '_event_schemas', '_tracked_tables',
+		'_templates', '_template_texts', '_template_versions', '_provider_id_seq', '_providers', '_translations', '_holidays', '_event_schemas', '_tracked_tables', '_quiet_hours', '_caps',
+		'_experiment_id_seq', '_namespaces', '_experiments', '_experiment_epochs', '_assignments',
+		'_models', '_model_versions', '_engagement', '_engagement_priors', '_interests', '_interest_dimensions', '_interest_idf', '_items', '_item_features', '_user_items', '_basket_id_seq', '_baskets',
+		'_cooccurrence', '_cooccurrence_total',
 		'_event_id_seq', '_send_id_seq', '_batch_id_seq', '_endpoint_id_seq', 'events_default', '_event_keys',
 		'quarantined_events', 'users', 'endpoints', '_consents', '_entry_keys', '_enrollments', '_exits', '_due', '_batches',
-		'_send_keys', '_sends_default', '_attempts_default', 'inbox']
+		'_send_keys', '_slots', '_user_limits', '_sends_default', '_attempts_default', 'inbox']
 	LOOP
 		PERFORM pg_catalog.pg_extension_config_dump(('trigger_engine.' || pg_catalog.quote_ident(relation))::pg_catalog.regclass, '');
 	END LOOP;

@@ -20,7 +20,50 @@ GRANT EXECUTE ON FUNCTION trigger_engine._next_event_id(regclass) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.clock() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine._gates(text, text, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.render(text, jsonb, text, jsonb, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine.render_json(text, json, text, jsonb, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine.check_template(text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.version() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine.at_local(timestamp, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine.next_cron(text, timestamptz, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine.locale_chain(text), trigger_engine.best_locale(text, text[]),
+	trigger_engine.locale_direction(text), trigger_engine.plural_category(text, text, text),
+	trigger_engine.plural_categories(text, text), trigger_engine.graphemes(text),
+	trigger_engine.format_number(numeric, text, text), trigger_engine.format_currency(numeric, text, text),
+	trigger_engine.format_date(timestamptz, text, text, text), trigger_engine.format_time(timestamptz, text, text, text),
+	trigger_engine.format_list(text[], text, text), trigger_engine.format_message(text, jsonb, text) TO PUBLIC;
+
+-- chance and statistics are pure
+DO $$
+DECLARE
+	f record;
+BEGIN
+	FOR f IN SELECT p.oid::pg_catalog.regprocedure AS signature FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = 'trigger_engine'::pg_catalog.regnamespace AND p.proname OPERATOR(pg_catalog.=) ANY (ARRAY[
+			'bucket', 'murmur3', 'keyed_uniform', 'equal_weights', 'bucket_ranges', 'choose_variant', 'in_namespace',
+			'bucket_shares', 'matches_condition', 'growthbook_experiment', 'growthbook_feature', 'normal_cdf',
+			'normal_quantile', 't_cdf', 't_quantile', 'chi2_tail', 'beta_cdf', 'beta_quantile', 'proportion_test',
+			'welch_test', 'relative_lift', 'cuped_test', 'fisher_test', 'srm_test', 'independence_test', 'holm',
+			'benjamini_hochberg', 'factorial_effects', 'proportion_power', 'proportion_sample_size', 'proportion_mde',
+			'mean_power', 'mean_sample_size', 'mean_mde', 'plan_experiment', 'confidence_sequence', 'msprt_test',
+			'group_sequential_bounds', 'bayes_proportions', 'bayes_means', 'bayes_lift', 'thompson_weights',
+			'thompson_choice', 'recency_penalty', 'ips'])
+	LOOP
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', f.signature);
+	END LOOP;
+END
+$$;
+
+GRANT EXECUTE ON FUNCTION trigger_engine.churn_risk(jsonb, float8, float8, float8, float8),
+	trigger_engine.alive_probability(jsonb, float8, float8, float8),
+	trigger_engine.expected_purchases(jsonb, float8, float8, float8, float8),
+	trigger_engine.churn_band(float8, float8[], text[]), trigger_engine.expected_spend(jsonb, float8, float8),
+	trigger_engine.lifetime_value(jsonb, jsonb, float8, float8, float8, float8, float8, float8),
+	trigger_engine.assign_cluster(jsonb, jsonb), trigger_engine.simple_silhouette(float8[], float8[]),
+	trigger_engine.beta_rate(jsonb, float8, float8), trigger_engine.message_value(float8, float8),
+	trigger_engine.cosine_similarity(jsonb, jsonb),
+	trigger_engine.log_likelihood_ratio(float8, float8, float8, float8),
+	trigger_engine.root_log_likelihood_ratio(float8, float8, float8, float8),
+	trigger_engine.smoothed_hours(float8[], float8[], float8) TO PUBLIC;
 GRANT USAGE ON SEQUENCE trigger_engine._event_id_seq, trigger_engine._endpoint_id_seq TO PUBLIC;
 
 CREATE FUNCTION trigger_engine._level_objects(level text)
@@ -29,12 +72,20 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH listed(level, privilege, object) AS (VALUES
-		('reader', 'SELECT', '{journeys,segments,templates,providers,event_schemas,tracked_tables,sends,decisions,attempts,enrollments,consents,queue_status,worker_status,quarantined_events,all_events}'),
-		('reader', 'EXECUTE', '{explain_send,in_segment,segment_members,_worker_status,_tracked_events}'),
+		('reader', 'SELECT', '{journeys,quiet_hours,caps,segments,templates,template_versions,providers,event_schemas,tracked_tables,sends,decisions,attempts,enrollments,consents,queue_status,template_cache,worker_status,quarantined_events,all_events,translations,holidays}'),
+		('reader', 'EXECUTE', '{explain_send,in_segment,segment_members,_template_cache,_worker_status,_tracked_events,translations_for,missing_translations,is_holiday,is_working_day,next_working_day}'),
 		('app', 'INSERT', '{events}'),
 		('app', 'SELECT,INSERT,UPDATE,DELETE', '{users,endpoints}'),
-		('app', 'EXECUTE', '{set_consent,inbox,inbox_counts,mark_inbox,in_segment}'),
-		('analyst', 'EXECUTE', '{create_segment,drop_segment,create_template,drop_template,create_journey,alter_journey,enable_journey,disable_journey,drop_journey,create_event_schema,drop_event_schema,release_event,cancel_sends,track_table,untrack_table}'),
+		('app', 'EXECUTE', '{set_consent,set_message_limits,inbox,inbox_counts,mark_inbox,in_segment,is_holiday,is_working_day,next_working_day}'),
+		('analyst', 'EXECUTE', '{create_quiet_hours,drop_quiet_hours,create_cap,drop_cap,create_segment,drop_segment,create_template,alter_template,drop_template,approve_template,publish_template,rollback_template,preview_template,create_journey,alter_journey,enable_journey,disable_journey,drop_journey,create_event_schema,drop_event_schema,release_event,cancel_sends,track_table,untrack_table,set_translation,import_translations,drop_translation,create_holiday,import_holidays,drop_holiday}'),
+		('reader', 'SELECT', '{experiments,experiment_variants,experiment_epochs,namespaces,stored_assignments}'),
+		('reader', 'EXECUTE', '{assignment,explain_assignment,held_out}'),
+		('app', 'EXECUTE', '{assign,assignment,held_out}'),
+		('analyst', 'EXECUTE', '{create_experiment,alter_experiment,start_experiment,stop_experiment,drop_experiment,create_holdout,alter_holdout,create_namespace,drop_namespace,assign,force_assignment,import_assignments}'),
+		('reader', 'SELECT', '{models,model_versions}'),
+		('reader', 'EXECUTE', '{model_parameters,model_metrics,model_features,predict,engagement_probability,interests,relevance_score,similar_items,recommend,hour_probabilities,best_hour}'),
+		('app', 'EXECUTE', '{record_engagement,engagement_probability,add_interest,interests,relevance_score,set_item,record_basket,similar_items,recommend,best_hour}'),
+		('analyst', 'EXECUTE', '{purchase_summary,fit_churn,fit_spend,rfm,kmeans,fit_kmeans,choose_k,set_interest_dimension,refresh_interests,refresh_recommendations,backtest_recommendations,backtest_hours,train_model,update_model,backtest_model,model_drift,evaluate_predictions,engagement_features,fit_beta_prior,refresh_engagement,retrain_model,rollback_model,drop_model}'),
 		('admin', 'EXECUTE', '{create_provider,alter_provider,drop_provider,set_secret,pause,resume,stop_workers,start_workers,wait_until_idle,set_clock,advance_clock,maintain,retry_sends,set_consent}')
 	), ranks(level, includes) AS (VALUES ('reader', '{reader}'::text[]), ('app', '{app}'), ('analyst', '{reader,analyst}'),
 		('admin', '{reader,analyst,admin}'))

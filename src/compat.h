@@ -97,3 +97,19 @@
 #else
 #define te_unblock_signals() PG_SETMASK(&UnBlockSig)
 #endif
+
+/* 15 brought a generator with a state of one's own; before there is the one of 48 bits. */
+#if PG_VERSION_NUM >= 150000
+#include "common/pg_prng.h"
+typedef pg_prng_state TeRandom;
+#define te_random_seed(state, seed) pg_prng_seed(state, seed)
+#define te_random_double(state) pg_prng_double(state)
+#else
+typedef struct TeRandom
+{
+	unsigned short x[3];
+} TeRandom;
+#define te_random_seed(state, seed) \
+	((state)->x[0] = (uint64) (seed), (state)->x[1] = (uint64) (seed) >> 16, (state)->x[2] = (uint64) (seed) >> 32)
+#define te_random_double(state) pg_erand48((state)->x)
+#endif

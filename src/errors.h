@@ -21,3 +21,7 @@
 #define TE_ERRCODE_NOT_PRELOADED MAKE_SQLSTATE('T', 'E', '0', '0', '4')
 /* a template does not parse or render */
 #define TE_ERRCODE_TEMPLATE MAKE_SQLSTATE('T', 'E', '0', '0', '5')
+/* a template exceeds one of the limits trigger_engine.template_*; the message names it */
+#define TE_ERRCODE_TEMPLATE_LIMIT MAKE_SQLSTATE('T', 'E', '0', '0', '6')
+/* a template stopped itself with abort_message; the message is its reason */
+#define TE_ERRCODE_TEMPLATE_ABORTED MAKE_SQLSTATE('T', 'E', '0', '0', '7')

@@ -16,12 +16,14 @@
 #include "compat.h"
 #include "delivery/delivery.h"
 #include "guc.h"
+#include "time/time.h"
 
 #define MINUTES_PER_DAY 1440
 
 char	   *te_guc_allowed_private_cidrs = "";
 int			te_guc_batch_size = 500;
 char	   *te_guc_databases = "*";
+char	   *te_guc_default_zone = "UTC";
 int			te_guc_drain_timeout = 2000;
 int			te_guc_event_lead = MINUTES_PER_DAY;
 int			te_guc_event_retention = 400 * MINUTES_PER_DAY;
@@ -34,16 +36,27 @@ int			te_guc_partition_interval = 7 * MINUTES_PER_DAY;
 int			te_guc_poll_interval = 1000;
 char	   *te_guc_secret_directory = "";
 int			te_guc_segment_timeout = 2000;
+int			te_guc_template_cache = 16384;
+int			te_guc_template_iterations = 100000;
+int			te_guc_template_memory = 16384;
+int			te_guc_template_nesting = 100;
+int			te_guc_template_nodes = 50000;
+int			te_guc_template_output = 1024;
+int			te_guc_template_partial_depth = 100;
+int			te_guc_template_partial_size = 64;
+int			te_guc_template_partials = 1000;
+int			te_guc_template_size = 256;
+int			te_guc_template_steps = 10000000;
+int			te_guc_template_time = 1000;
 char	   *te_guc_user_id = "";
 bool		te_guc_virtual_clock = false;
 int			te_guc_workers = 1;
 
 /*
- * Defines all settings. Called once, from _PG_init; a bad value in the
- * configuration file ends in a WARNING and the default, as for any extension.
+ * The settings up to the templates'.
  */
-void
-te_guc_define(void)
+static void
+define_first_settings(void)
 {
 	DefineCustomStringVariable("trigger_engine.allowed_private_cidrs",
 							   "Private networks that providers may be reached in, as CIDR blocks separated by commas.",
@@ -60,6 +73,11 @@ te_guc_define(void)
 								   NULL,
 								   &te_guc_databases, "*",
 								   PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("trigger_engine.default_zone",
+							   "Time zone of people whose own is not known, by its IANA name.",
+							   NULL,
+							   &te_guc_default_zone, "UTC",
+							   PGC_SIGHUP, 0, te_time_check_zone, NULL, NULL);
 	DefineCustomIntVariable("trigger_engine.drain_timeout",
 							"How long a worker that is told to stop waits for answers that are under way; 0 means not at all.",
 							NULL,
@@ -114,6 +132,74 @@ te_guc_define(void)
 							"What takes longer is cancelled, and messages to its members wait.",
 							&te_guc_segment_timeout, 2000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+/*
+ * Those of the templates and what follows.
+ */
+static void
+define_other_settings(void)
+{
+	DefineCustomIntVariable("trigger_engine.template_cache",
+							"Memory that a session keeps for parsed templates.",
+							"Those used least recently go first.",
+							&te_guc_template_cache, 16384, 64, 1048576,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_iterations",
+							"Most iterations of all loops in one render.",
+							"Iterations of empty loops count.",
+							&te_guc_template_iterations, 100000, 1, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_memory",
+							"Most memory that one render takes.",
+							NULL,
+							&te_guc_template_memory, 16384, 256, 524288,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_nesting",
+							"Deepest nesting of blocks, expressions and brackets in a template.",
+							NULL,
+							&te_guc_template_nesting, 100, 1, 500,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_nodes",
+							"Most outputs, tags and pieces of text in one template.",
+							NULL,
+							&te_guc_template_nodes, 50000, 1, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_output",
+							"Longest result of one render.",
+							NULL,
+							&te_guc_template_output, 1024, 1, 262144,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_partial_depth",
+							"Deepest nesting of partials and translations.",
+							NULL,
+							&te_guc_template_partial_depth, 100, 1, 500,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_partial_size",
+							"Longest text of a partial.",
+							NULL,
+							&te_guc_template_partial_size, 64, 1, 262144,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_partials",
+							"Most partials that one render includes or renders.",
+							"One that is used again counts again.",
+							&te_guc_template_partials, 1000, 0, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_size",
+							"Longest text of a template.",
+							NULL,
+							&te_guc_template_size, 256, 1, 262144,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_steps",
+							"Most nodes that one render visits, and pieces of work of its filters.",
+							NULL,
+							&te_guc_template_steps, 10000000, 1, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("trigger_engine.template_time",
+							"Longest time that one render takes.",
+							NULL,
+							&te_guc_template_time, 1000, 1, 600000,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("trigger_engine.user_id",
 							   "User whose inbox rows a role without ownership may see.",
 							   "Set it with SET LOCAL in the transaction that serves the user.",
@@ -130,5 +216,16 @@ te_guc_define(void)
 								&te_guc_workers, 1, 1, 8,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	}
+}
+
+/*
+ * Defines all settings. Called once, from _PG_init; a bad value in the
+ * configuration file ends in a WARNING and the default, as for any extension.
+ */
+void
+te_guc_define(void)
+{
+	define_first_settings();
+	define_other_settings();
 	MarkGUCPrefixReserved("trigger_engine");
 }

@@ -1,234 +1,144 @@
 /*
  * compose.c
- *		From a decided item to the message: context, template, body.
+ *		From decided items to messages: template, context, body.
  *
- * Templates are kept a process until configuration changes. Needs a transaction
- * with SPI connected.
+ * A message whose template fails, or stops it, is withheld; the others of its claim go
+ * on. Needs a transaction with SPI connected.
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/hsearch.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
 
 #include "common/common.h"
 #include "decide/decide.h"
+#include "message/message.h"
 #include "template/template.h"
 #include "worker/worker.h"
 
-/* A template as kept; content NULL = known not to be there. */
-typedef struct Template
+/*
+ * What identifies a send for ever, as text.
+ */
+char *
+te_compose_identity(const TeItem *item)
 {
-	char		key[NAMEDATALEN * 4];	/* name, newline, locale */
-	Jsonb	   *content;
-} Template;
-
-static MemoryContext templates_context = NULL;
-static HTAB *templates = NULL;
-static uint64 templates_generation = 0;
-
-/* Of readers' locales there can be any number: beyond this the cache starts anew. */
-#define MOST_TEMPLATES 10000
+	return psprintf("%s\n" INT64_FORMAT "\n%s\n%s\n%s\n" INT64_FORMAT,
+					item->user_id, item->journey_id, item->entry_key,
+					item->step_id, item->channel, (int64) item->event_at);
+}
 
 /*
- * Starts the cache anew when configuration changed, or when it has grown too much.
+ * Renders the step's template into item->content, or says in item->reason why there is
+ * nothing to send. Throws when the template fails.
  */
 static void
-refresh_templates(void)
+compose(TeItem *item, TimestampTz now, TeContentInput *input)
 {
-	HASHCTL		control = {0};
+	const TeStored *stored = te_stored_find(item->step->template_name, item->locale, item->tenant, &item->reason);
 
-	if (templates && templates_generation == te_journey_generation() &&
-		hash_get_num_entries(templates) < MOST_TEMPLATES)
+	item->template_version = 0;
+	if (stored == NULL)
 		return;
-	if (templates_context)
-		MemoryContextDelete(templates_context);
-	templates_context = AllocSetContextCreate(TopMemoryContext, "trigger_engine templates",
-											  ALLOCSET_DEFAULT_SIZES);
-	templates_generation = te_journey_generation();
-	control.keysize = sizeof(((Template *) 0)->key);
-	control.entrysize = sizeof(Template);
-	control.hcxt = templates_context;
-	templates = hash_create("trigger_engine templates", 64, &control,
-							HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-}
-
-/*
- * The text for a reader: of the locale, of its language, or the default one.
- */
-static Jsonb *
-find_template(const char *name, const char *locale)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	Datum		values[2];
-	char		key[sizeof(((Template *) 0)->key)];
-	Template   *entry;
-
-	refresh_templates();
-	memset(key, 0, sizeof(key));
-	snprintf(key, sizeof(key), "%s\n%s", name, locale ? locale : "");
-	entry = hash_search(templates, key, HASH_FIND, NULL);
-	if (entry)
-		return entry->content;
-
-	values[0] = CStringGetTextDatum(name);
-	values[1] = CStringGetTextDatum(locale ? locale : "");
-	te_db_execute(&plan,
-				  "SELECT content FROM trigger_engine._templates WHERE name = $1"
-				  " AND locale IN ('', $2, pg_catalog.split_part($2, '-', 1), pg_catalog.split_part($2, '_', 1))"
-				  " ORDER BY pg_catalog.length(locale) DESC LIMIT 1", 2, types, values, NULL, false, 1);
-	entry = hash_search(templates, key, HASH_ENTER, NULL);
-	entry->content = NULL;
-	if (SPI_processed > 0)
+	item->template_version = stored->version;
+	item->template_locale = pstrdup(stored->locale);
+	if (strcmp(stored->channel->name, item->channel) != 0)
 	{
-		bool		isnull;
-		MemoryContext old = MemoryContextSwitchTo(templates_context);
-
-		entry->content = DatumGetJsonbPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-														  1, &isnull));
-		MemoryContextSwitchTo(old);
-	}
-	return entry->content;
-}
-
-/*
- * Adds a key to the object that is being built.
- */
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-}
-
-/*
- * Adds a text member; null when text is NULL.
- */
-static void
-push_text(JsonbParseState **state, const char *key, const char *text)
-{
-	JsonbValue	value;
-
-	push_key(state, key);
-	value.type = text ? jbvString : jbvNull;
-	if (text)
-	{
-		value.val.string.val = unconstify(char *, text);
-		value.val.string.len = strlen(text);
-	}
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-/*
- * Adds a document as a member; an empty object when it is NULL.
- */
-static void
-push_document(JsonbParseState **state, const char *key, Jsonb *document)
-{
-	JsonbValue	value;
-
-	push_key(state, key);
-	if (document == NULL)
-	{
-		pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-		pushJsonbValue(state, WJB_END_OBJECT, NULL);
+		item->reason = psprintf("template \"%s\" is for channel %s now", item->step->template_name, stored->channel->name);
 		return;
 	}
-	value.type = jbvBinary;
-	value.val.binary.data = &document->root;
-	value.val.binary.len = VARSIZE(document) - VARHDRSZ;
-	pushJsonbValue(state, WJB_VALUE, &value);
+	if (stored->content->dynamic)
+	{
+		te_context_build(item, stored, now, input);
+		item->content = te_content_render(stored->content, input, &item->reason);
+	}
+	else
+	{
+		item->content = palloc(VARSIZE(stored->content->document));
+		memcpy(item->content, stored->content->document, VARSIZE(stored->content->document));
+	}
 }
 
+/* Items to compose, and how far it went. */
+typedef struct Work
+{
+	TeItem	  **items;
+	int			count;
+	int			at;				/* the one at work */
+	TimestampTz now;
+	TeContentInput input;		/* of that one */
+} Work;
+
 /*
- * Adds the members of an object to the one that is being built.
+ * Composes the items from the one at work on.
  */
 static void
-push_members(JsonbParseState **state, Jsonb *document)
+compose_items(void *arg)
 {
-	JsonbIterator *it;
-	JsonbValue	value;
-	JsonbIteratorToken token;
+	Work	   *work = arg;
 
-	if (document == NULL || !JB_ROOT_IS_OBJECT(document))
-		return;
-	it = JsonbIteratorInit(&document->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-		if (token == WJB_KEY || token == WJB_VALUE)
-			pushJsonbValue(state, token, &value);
-}
-
-/*
- * An instant in ISO 8601, UTC.
- */
-static char *
-iso_time(TimestampTz at)
-{
-	char	   *buffer = palloc(MAXDATELEN + 1);
-	int			utc = 0;
-
-	return JsonEncodeDateTime(buffer, TimestampTzGetDatum(at), TIMESTAMPTZOID, &utc);
-}
-
-/*
- * What templates may refer to: user (attributes, and user_id, locale, zone,
- * country, tenant), event (properties, and name, occurred_at, context), journey,
- * step and send. Fixed members win over attributes and properties of their name.
- */
-static Jsonb *
-build_context(const TeItem *item)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_key(&state, "user");
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_members(&state, item->attributes);
-	push_document(&state, "attributes", item->attributes);
-	push_text(&state, "user_id", item->user_id);
-	push_text(&state, "locale", item->locale);
-	push_text(&state, "zone", item->zone);
-	push_text(&state, "country", item->country);
-	push_text(&state, "tenant", item->tenant);
-	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	push_key(&state, "event");
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_members(&state, item->properties);
-	push_document(&state, "properties", item->properties);
-	push_document(&state, "context", item->event_context);
-	push_text(&state, "name", item->event_name ? item->event_name : item->journey->trigger.event);
-	push_text(&state, "occurred_at", iso_time(item->event_at));
-	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	push_text(&state, "journey", item->journey_name);
-	push_text(&state, "step", item->step_id);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-/*
- * Renders the step's template into item->content. False, with the reason, when
- * there is no template for the reader.
- */
-bool
-te_compose(TeItem *item, TimestampTz now)
-{
-	Jsonb	   *template = find_template(item->step->template_name, item->locale);
-
-	if (template == NULL)
+	for (; work->at < work->count; work->at++)
 	{
-		item->reason = psprintf("template \"%s\" does not exist", item->step->template_name);
-		return false;
+		TeItem	   *item = work->items[work->at];
+
+		work->input.place = NULL;
+		if (item->is_send && item->verdict == TE_PASS)
+			compose(item, work->now, &work->input);
 	}
-	item->content = te_template_render_document(template, build_context(item));
-	return true;
+}
+
+/*
+ * Notes why an item could not be composed. What is wrong with the template withholds the
+ * message; what is wrong with the server holds it.
+ */
+static void
+note_failure(TeItem *item, const char *place, const ErrorData *failure)
+{
+	int			category = ERRCODE_TO_CATEGORY(failure->sqlerrcode);
+	const char *message = failure->message;
+	const char *after = ": ";
+
+	/* it names the line, and calls the text a template */
+	if (place && strncmp(message, "template, ", 10) == 0)
+	{
+		message += 10;
+		after = ", ";
+	}
+	item->content = NULL;
+	item->reason = psprintf("template \"%s\"%s%s%s%s", item->step->template_name, place ? ", " : "", place ? place : "",
+							after, message);
+	item->compose_later = category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_OPERATOR_INTERVENTION ||
+		category == ERRCODE_SYSTEM_ERROR || category == ERRCODE_INTERNAL_ERROR;
+}
+
+/*
+ * Composes the messages of all items that passed so far: each then has its content, or
+ * the reason why there is none. One subtransaction guards them all; each one that fails
+ * costs another.
+ */
+void
+te_compose(TeItem **items, int count, TimestampTz now)
+{
+	Work		work = {items, count, 0, now};
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		items[i]->content = NULL;
+		items[i]->compose_later = false;
+		items[i]->template_version = 0;
+		items[i]->template_locale = NULL;
+	}
+	while (work.at < count)
+	{
+		ErrorData  *failure;
+
+		te_stored_refresh(te_journey_generation());
+		if (te_db_subtransaction(compose_items, &work, &failure))
+			break;
+		note_failure(items[work.at], work.input.place, failure);
+		FreeErrorData(failure);
+		work.at++;
+	}
 }
 
 /*
@@ -277,7 +187,7 @@ te_compose_webhook(TeItem *item, TimestampTz now)
 	appendStringInfoString(&body, "{\"type\":");
 	escape_json(&body, type ? type : psprintf("journey.%s", item->journey_name));
 	appendStringInfo(&body, ",\"timestamp\":\"%s\",\"data\":{\"send_id\":\"" INT64_FORMAT "\",\"user_id\":",
-					 iso_time(now), item->send_id);
+					 te_context_iso_time(now), item->send_id);
 	escape_json(&body, item->user_id);
 	appendStringInfoString(&body, ",\"journey\":");
 	escape_json(&body, item->journey_name);

@@ -23,6 +23,8 @@ typedef enum TeGate
 	TE_GATE_EXPIRY,
 	TE_GATE_SEGMENT,
 	TE_GATE_CONSENT,
+	TE_GATE_CAP,
+	TE_GATE_QUIET_HOURS,
 	TE_GATE_ENDPOINT,
 	TE_GATE_RENDER,
 	TE_GATE_PROVIDER,
@@ -70,6 +72,8 @@ typedef struct TeItem
 	char	   *channel;
 	char	   *journey_name;
 	char	   *topic;
+	char	   *purpose;
+	int			priority;
 	bool		transactional;
 	TimestampTz expires_at;		/* by the journey's ttl; DT_NOEND = never */
 	char	   *provider_name;
@@ -93,13 +97,21 @@ typedef struct TeItem
 	char	   *opted_out;		/* channel of an opt-out that applies */
 	bool		opted_in;
 	char	   *address;		/* of the user's endpoint, for channels without a shared one */
+	struct TeUserPressure *pressure;	/* slots.c; NULL = no cap and no quiet hours concern it */
 
 	/* decision */
 	TeVerdictKind verdict;
 	TeGate		gate;
 	char	   *reason;
 	TimestampTz hold_until;
+	TimestampTz quiet_until;	/* found with the caps, for the gate that follows; 0 = none */
+	char	   *quiet_reason;
+	TimestampTz slot_at;		/* room taken under the caps; 0 = none */
+	bool		slot_used;
 	Jsonb	   *content;		/* rendered */
+	bool		compose_later;	/* it could not be, for a reason that may pass */
+	int32		template_version;	/* 0 = no text was found */
+	char	   *template_locale;	/* of the text; empty = the default one */
 	char	   *body;			/* for the provider */
 	size_t		body_len;
 
@@ -131,7 +143,24 @@ extern void te_facts_load_endpoints(TeItem **items, int count);
 /* segments.c */
 extern void te_facts_load_segments(TeItem **items, int count);
 
-/* compose.c: false, with item->reason, when there is nothing to send */
-extern bool te_compose(TeItem *item, TimestampTz now);
+/* slots.c: caps and quiet hours */
+extern void te_slots_load(TeItem **items, int count);
+extern TimestampTz te_slots_first(TeItem *item, TimestampTz now, bool *is_cap, char **reason);
+extern void te_slots_take(TeItem *item, TimestampTz at, bool used);
+extern void te_slots_untake(TeItem *item);
+extern bool te_slots_were_untaken(const TeItem *item);
+extern void te_slots_write(TeItem **items, int count);
+extern void te_slots_release(TeItem **items, int count);
+
+/* compose.c: fills in the content of all that passed so far, or the reason why there is none */
+extern void te_compose(TeItem **items, int count, TimestampTz now);
+extern char *te_compose_identity(const TeItem *item);
 extern char *te_compose_message_id(const TeItem *item);
 extern void te_compose_webhook(TeItem *item, TimestampTz now);
+
+/* context.c */
+struct TeStored;
+struct TeContentInput;
+extern void te_context_build(const TeItem *item, const struct TeStored *stored, TimestampTz now,
+							 struct TeContentInput *input);
+extern char *te_context_iso_time(TimestampTz at);

@@ -120,6 +120,49 @@ gate_consent(TeItem *item, TimestampTz now)
 }
 
 /*
+ * Stops an item until an instant, or for good when there is none.
+ */
+static void
+defer(TeItem *item, TeGate gate, char *reason, TimestampTz until)
+{
+	stop(item, until == DT_NOEND ? TE_WITHHOLD : TE_HOLD, gate, reason);
+	item->hold_until = until;
+}
+
+/*
+ * The caps have room. Quiet hours are solved together with them, and left to their
+ * own gate.
+ */
+static void
+gate_cap(TeItem *item, TimestampTz now)
+{
+	bool		is_cap;
+	char	   *reason;
+	TimestampTz at = te_slots_first(item, now, &is_cap, &reason);
+
+	item->quiet_until = 0;
+	if (at == now)
+		return;
+	if (is_cap)
+		defer(item, TE_GATE_CAP, reason, at);
+	else
+	{
+		item->quiet_until = at;
+		item->quiet_reason = reason;
+	}
+}
+
+/*
+ * Neither quiet hours nor a send window keep the message waiting.
+ */
+static void
+gate_quiet_hours(TeItem *item, TimestampTz now)
+{
+	if (item->quiet_until != 0)
+		defer(item, TE_GATE_QUIET_HOURS, item->quiet_reason, item->quiet_until);
+}
+
+/*
  * A channel that needs an endpoint has an active one.
  */
 static void
@@ -131,8 +174,8 @@ gate_endpoint(TeItem *item, TimestampTz now)
 }
 
 /*
- * The event is still there to render from, and the template renders. Fills in the
- * message.
+ * The event is still there to render from, and the template was rendered and did not
+ * stop the message.
  */
 static void
 gate_render(TeItem *item, TimestampTz now)
@@ -143,7 +186,9 @@ gate_render(TeItem *item, TimestampTz now)
 		stop(item, TE_WITHHOLD, TE_GATE_RENDER,
 			 psprintf("its event of %s is not there any more: deleted, or older than trigger_engine.event_retention",
 					  timestamptz_to_str(item->event_at)));
-	else if (!te_compose(item, now))
+	else if (item->content == NULL && item->compose_later)
+		hold(item, TE_GATE_RENDER, item->reason, now);
+	else if (item->content == NULL)
 		stop(item, TE_WITHHOLD, TE_GATE_RENDER, item->reason);
 }
 
@@ -174,6 +219,8 @@ static const struct
 	[TE_GATE_EXPIRY] = {"expiry", gate_expiry},
 	[TE_GATE_SEGMENT] = {"segment", gate_segment},
 	[TE_GATE_CONSENT] = {"consent", gate_consent},
+	[TE_GATE_CAP] = {"cap", gate_cap},
+	[TE_GATE_QUIET_HOURS] = {"quiet_hours", gate_quiet_hours},
 	[TE_GATE_ENDPOINT] = {"endpoint", gate_endpoint},
 	[TE_GATE_RENDER] = {"render", gate_render},
 	[TE_GATE_PROVIDER] = {"provider", gate_provider},
@@ -255,6 +302,8 @@ resolve(TeItem *item, List *providers)
 			item->expires_at = te_clock_add(item->first_due_at, &journey->ttl);
 		item->journey_name = pstrdup(journey->name);
 		item->topic = journey->topic ? pstrdup(journey->topic) : NULL;
+		item->purpose = journey->purpose ? pstrdup(journey->purpose) : NULL;
+		item->priority = journey->priority;
 		item->transactional = journey->transactional;
 	}
 	if (item->step && item->step->kind == TE_STEP_SEND)
@@ -275,7 +324,7 @@ bool
 te_decide(TeItem **items, int count, List *providers, TimestampTz now)
 {
 	bool		doubtful = false;
-
+	TeItem	  **order = palloc(sizeof(TeItem *) * Max(count, 1));	/* the more important first */
 	int			i,
 				gate;
 
@@ -286,15 +335,36 @@ te_decide(TeItem **items, int count, List *providers, TimestampTz now)
 	te_facts_load_consents(items, count);
 	te_facts_load_endpoints(items, count);
 	te_facts_load_segments(items, count);
+	memcpy(order, items, sizeof(TeItem *) * count);
+	te_slots_load(order, count);
 	for (i = 0; i < count; i++)
 	{
-		items[i]->verdict = TE_PASS;
-		for (gate = 0; gate < TE_GATE_COUNT && items[i]->verdict == TE_PASS; gate++)
+		order[i]->verdict = TE_PASS;
+		for (gate = 0; gate < TE_GATE_RENDER && order[i]->verdict == TE_PASS; gate++)
+			gates[gate].check(order[i], now);
+		if (order[i]->verdict == TE_PASS)
+			te_slots_take(order[i], now, true);
+		else if (order[i]->verdict == TE_HOLD && (order[i]->gate == TE_GATE_CAP || order[i]->gate == TE_GATE_QUIET_HOURS))
+			te_slots_take(order[i], order[i]->hold_until, false);
+	}
+	te_compose(items, count, now);
+	for (i = 0; i < count; i++)
+	{
+		for (gate = TE_GATE_RENDER; gate < TE_GATE_COUNT && items[i]->verdict == TE_PASS; gate++)
 			gates[gate].check(items[i], now);
+		if (items[i]->verdict != TE_PASS && items[i]->gate >= TE_GATE_RENDER)
+			te_slots_untake(items[i]);
 		if (items[i]->verdict == TE_PASS && !items[i]->is_send)
 			items[i]->verdict = TE_DISCARD;
-		doubtful |= items[i]->gate == TE_GATE_JOURNEY_LIVE || items[i]->gate == TE_GATE_RENDER ||
-			items[i]->gate == TE_GATE_PROVIDER;
+		doubtful |= items[i]->gate == TE_GATE_JOURNEY_LIVE || items[i]->gate == TE_GATE_PROVIDER ||
+			(items[i]->gate == TE_GATE_RENDER && items[i]->template_version == 0);
 	}
+	for (i = 0; i < count; i++)
+		if (items[i]->verdict == TE_HOLD && items[i]->gate == TE_GATE_CAP && te_slots_were_untaken(items[i]))
+		{
+			items[i]->hold_until = now; /* there may be room after all */
+			items[i]->slot_at = 0;
+		}
+	pfree(order);
 	return doubtful;
 }

@@ -298,6 +298,7 @@ te_provider_load(MemoryContext context)
 
 PG_FUNCTION_INFO_V1(te_provider_check_options_sql);
 PG_FUNCTION_INFO_V1(te_provider_check_secret_sql);
+PG_FUNCTION_INFO_V1(te_provider_delivers);
 
 /*
  * trigger_engine._check_provider(kind text, options jsonb) returns text: throws
@@ -321,4 +322,19 @@ te_provider_check_secret_sql(PG_FUNCTION_ARGS)
 {
 	te_provider_check_secret(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_JSONB_P(1));
 	PG_RETURN_VOID();
+}
+
+/*
+ * trigger_engine._delivers(channel text) returns boolean: whether messages of the
+ * channel can be sent. In-app messages need no provider.
+ */
+Datum
+te_provider_delivers(PG_FUNCTION_ARGS)
+{
+	char	   *channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bool		delivers = strcmp(channel, "in_app") == 0;
+
+	for (int i = 0; i < lengthof(kinds); i++)
+		delivers |= strcmp(kinds[i]->channel, channel) == 0;
+	PG_RETURN_BOOL(delivers);
 }

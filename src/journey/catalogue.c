@@ -89,7 +89,8 @@ Oid			te_journey_config_tables[TE_CONFIG_TABLES];
 
 static const char *const config_table_names[TE_CONFIG_TABLES] = {
 	"_stamp", "_pause", "_journeys", "_journey_versions", "_segments", "_templates",
-	"_providers", "_secrets", "_event_schemas", "_tracked_tables"
+	"_template_texts", "_translations", "_providers", "_secrets", "_event_schemas", "_tracked_tables",
+	"_quiet_hours", "_caps"
 };
 
 /*
@@ -225,6 +226,7 @@ te_journey_read_definition(HeapTuple row, TupleDesc desc, TeJourneyDefinition *o
 	value = SPI_getbinval(row, desc, 14, &isnull);
 	out->ttl = isnull ? NULL : DatumGetIntervalP(datumCopy(value, false, sizeof(Interval)));
 	out->purpose = SPI_getvalue(row, desc, 15);
+	out->priority = DatumGetInt32(SPI_getbinval(row, desc, 16, &isnull));
 #undef READ_JSONB
 }
 

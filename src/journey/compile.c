@@ -405,6 +405,7 @@ te_journey_compile(const TeJourneyDefinition *definition)
 	journey->topic = definition->topic ? pstrdup(definition->topic) : NULL;
 	journey->transactional = definition->transactional;
 	journey->purpose = definition->purpose ? pstrdup(definition->purpose) : NULL;
+	journey->priority = definition->priority;
 	if (definition->ttl)
 	{
 		if (definition->ttl->month < 0 || definition->ttl->day < 0 || definition->ttl->time < 0 ||

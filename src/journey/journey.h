@@ -75,6 +75,7 @@ typedef struct TeJourney
 	bool		has_ttl;
 	Interval	ttl;
 	char	   *purpose;
+	int			priority;		/* the higher goes first */
 	int			nsteps;
 	TeStep	   *steps;
 	int			first_step;		/* the first that is not a wait */
@@ -99,6 +100,7 @@ typedef struct TeJourneyDefinition
 	bool		transactional;
 	const Interval *ttl;
 	const char *purpose;
+	int			priority;
 } TeJourneyDefinition;
 
 typedef enum TeRuleKind

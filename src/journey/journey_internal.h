@@ -9,7 +9,7 @@
 
 #include "journey/journey.h"
 
-#define TE_CONFIG_TABLES 10
+#define TE_CONFIG_TABLES 14
 
 extern Oid	te_journey_config_tables[TE_CONFIG_TABLES];
 
@@ -17,7 +17,7 @@ extern Oid	te_journey_config_tables[TE_CONFIG_TABLES];
 #define TE_JOURNEY_SELECT \
 	"SELECT j.journey_id, v.version, j.name, j.owner::text, j.state = 'live'," \
 	" v.trigger, v.steps, v.exit_on, v.goal, v.reentry, v.segment, v.topic," \
-	" v.transactional, v.ttl, v.purpose" \
+	" v.transactional, v.ttl, v.purpose, v.priority" \
 	" FROM trigger_engine._journeys j JOIN trigger_engine._journey_versions v USING (journey_id)"
 
 extern void te_journey_read_definition(HeapTuple row, TupleDesc desc, TeJourneyDefinition *out);

@@ -382,5 +382,6 @@ te_queue_record_decisions(TeBatch *batch, int shard, TimestampTz now)
 			te_queue_add_send(&stopped, item, now);
 	}
 	te_queue_insert_sends(&stopped);
+	te_slots_write(batch->items, batch->count);
 	insert_batch(batch, shard, now);
 }

@@ -100,7 +100,7 @@ te_queue_insert_due(TeRows *rows)
 
 static const Oid send_types[] = {INT8OID, TEXTOID, INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-TIMESTAMPTZOID, INT2OID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID};
+TIMESTAMPTZOID, INT2OID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID};
 
 /*
  * An empty collection of history rows.
@@ -149,6 +149,9 @@ te_queue_add_send(TeRows *rows, const TeItem *item, TimestampTz now)
 	/* the source's row may change: retry_sends() has the message rendered from what it said then */
 	te_queue_set_text(values, nulls, 22, item->context && strcmp(item->state, "accepted") != 0
 					  ? psprintf("{\"context\": %s}", te_json_to_cstring(item->context)) : NULL);
+	values[23] = Int32GetDatum(item->template_version);
+	nulls[23] = item->template_version == 0;
+	te_queue_set_text(values, nulls, 24, item->template_version ? item->template_locale : NULL);
 	te_rows_add(rows, values, nulls);
 }
 
@@ -164,9 +167,10 @@ te_queue_insert_sends(TeRows *rows)
 		te_rows_execute(rows, &plan,
 						"INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step,"
 						" channel, provider, state, gate, reason, due_at, event_id, event_at, decided_at,"
-						" handed_over_at, finished_at, attempts, took_us, status, provider_ref, response, detail)"
+						" handed_over_at, finished_at, attempts, took_us, status, provider_ref, response, detail,"
+						" template_version, template_locale)"
 						" SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7),"
 						" unnest($8), unnest($9), unnest($10), unnest($11), unnest($12), unnest($13), unnest($14),"
 						" unnest($15), unnest($16), unnest($17), unnest($18), unnest($19), unnest($20), unnest($21),"
-						" unnest($22), unnest($23)::jsonb", 0, NULL, NULL);
+						" unnest($22), unnest($23)::jsonb, unnest($24), unnest($25)", 0, NULL, NULL);
 }

@@ -6,14 +6,14 @@
 
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
-#include "utils/jsonb.h"
+/*
+ * For stored templates: renders one text through the cache of parsed ones, in the
+ * current memory context. NULL when abort_message stopped it, with the reason in
+ * *aborted. Throws as render() does.
+ */
+struct TeRenderInput;
+extern char *te_template_render_text(const struct TeRenderInput *input, const char *text, int len,
+									 int *result_len, char **aborted);
 
-/* Renders text against a context, appending to out; throws TE005 with line and column. */
-extern void te_template_render(StringInfo out, const char *text, int len, Jsonb *context);
-
-/* Renders every text in a document, at any depth; the result is palloc'ed. */
-extern Jsonb *te_template_render_document(Jsonb *document, Jsonb *context);
-
-/* Throws unless every text in the document parses. */
-extern void te_template_check_document(Jsonb *document);
+/* Throws, naming the place (as 'field "title"'), unless a text parses and all its filters are known. */
+extern void te_template_check_text(const char *text, int len, const char *place);

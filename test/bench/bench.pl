@@ -12,6 +12,7 @@ use Bench;
 use Commit;
 use Drain;
 use Ingest;
+use Render;
 use Timers;
 
 my @groups = (
@@ -25,6 +26,7 @@ my @groups = (
 	[ 'backlog', \&Drain::backlog ],
 	[ 'timers', \&Timers::million ],
 	[ 'snapshot', \&Drain::snapshot ],
+	[ 'render', \&Render::rates ],
 );
 
 my $rows = '';

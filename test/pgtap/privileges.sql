@@ -18,16 +18,34 @@ SELECT lives_ok(format('SELECT trigger_engine.grant_usage(%L, %L)', 'te_' || lev
 -- levels of each function; 'everybody' only for what looks at nothing
 CREATE TEMP TABLE contract (object text, levels text[]);
 INSERT INTO contract
-SELECT name, '{nobody,reader,app,analyst,admin}'::text[] FROM unnest(ARRAY['render', 'version', 'clock']) name
-UNION ALL SELECT name, '{reader,analyst,admin}' FROM unnest(ARRAY['explain_send', 'segment_members']) name
-UNION ALL SELECT name, '{reader,app,analyst,admin}' FROM unnest(ARRAY['in_segment']) name
-UNION ALL SELECT name, '{app}' FROM unnest(ARRAY['inbox', 'inbox_counts', 'mark_inbox']) name
+SELECT name, '{nobody,reader,app,analyst,admin}'::text[] FROM unnest(ARRAY['at_local', 'next_cron', 'render', 'render_json', 'check_template', 'version', 'clock', 'locale_chain', 'best_locale', 'locale_direction', 'plural_category', 'plural_categories', 'graphemes',
+	'format_number', 'format_currency', 'format_date', 'format_time', 'format_list', 'format_message',
+	'bucket', 'murmur3', 'keyed_uniform', 'equal_weights', 'bucket_ranges', 'choose_variant', 'in_namespace', 'bucket_shares',
+	'matches_condition', 'growthbook_experiment', 'growthbook_feature', 'normal_cdf', 'normal_quantile', 't_cdf', 't_quantile', 'chi2_tail',
+	'beta_cdf', 'beta_quantile', 'proportion_test', 'welch_test', 'relative_lift', 'cuped_test', 'fisher_test', 'srm_test',
+	'independence_test', 'holm', 'benjamini_hochberg', 'factorial_effects', 'proportion_power', 'proportion_sample_size', 'proportion_mde', 'mean_power',
+	'mean_sample_size', 'mean_mde', 'plan_experiment', 'confidence_sequence', 'msprt_test', 'group_sequential_bounds', 'bayes_proportions', 'bayes_means',
+	'bayes_lift', 'thompson_weights', 'thompson_choice', 'recency_penalty', 'ips']) name
+UNION ALL SELECT name, '{reader,analyst,admin}' FROM unnest(ARRAY['explain_send', 'segment_members', 'translations_for', 'missing_translations', 'explain_assignment']) name
+UNION ALL SELECT name, '{reader,app,analyst,admin}' FROM unnest(ARRAY['in_segment', 'is_holiday', 'is_working_day', 'next_working_day', 'assignment', 'held_out']) name
+UNION ALL SELECT name, '{app,analyst,admin}' FROM unnest(ARRAY['assign']) name
+UNION ALL SELECT name, '{app}' FROM unnest(ARRAY['inbox', 'inbox_counts', 'mark_inbox', 'set_message_limits']) name
 UNION ALL SELECT name, '{app,admin}' FROM unnest(ARRAY['set_consent']) name
-UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['create_segment', 'drop_segment', 'create_template', 'drop_template', 'create_journey', 'alter_journey', 'enable_journey', 'disable_journey', 'drop_journey',
-	'create_event_schema', 'drop_event_schema', 'release_event', 'cancel_sends', 'track_table', 'untrack_table']) name
+UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['create_quiet_hours', 'drop_quiet_hours', 'create_cap', 'drop_cap', 'create_segment', 'drop_segment', 'create_template', 'alter_template', 'drop_template', 'approve_template', 'publish_template', 'rollback_template', 'preview_template', 'create_journey', 'alter_journey', 'enable_journey', 'disable_journey', 'drop_journey',
+	'create_event_schema', 'drop_event_schema', 'release_event', 'cancel_sends', 'track_table', 'untrack_table', 'set_translation', 'import_translations', 'drop_translation', 'create_holiday', 'import_holidays', 'drop_holiday',
+	'create_experiment', 'alter_experiment', 'start_experiment', 'stop_experiment', 'drop_experiment', 'create_holdout', 'alter_holdout', 'create_namespace', 'drop_namespace',
+	'force_assignment', 'import_assignments']) name
 UNION ALL SELECT name, '{admin}' FROM unnest(ARRAY['create_provider', 'alter_provider', 'drop_provider', 'set_secret', 'pause', 'resume', 'stop_workers', 'start_workers', 'wait_until_idle', 'set_clock', 'advance_clock', 'maintain', 'retry_sends']) name
 UNION ALL SELECT name, '{}' FROM unnest(ARRAY['grant_usage', 'revoke_usage']) name;
 
+-- scoring
+INSERT INTO contract
+SELECT name, '{nobody,reader,app,analyst,admin}'::text[] FROM unnest(ARRAY['churn_risk', 'alive_probability', 'expected_purchases', 'churn_band', 'expected_spend', 'lifetime_value', 'assign_cluster', 'simple_silhouette', 'beta_rate', 'message_value', 'cosine_similarity', 'log_likelihood_ratio', 'root_log_likelihood_ratio', 'smoothed_hours']) name
+UNION ALL SELECT name, '{reader,analyst,admin}' FROM unnest(ARRAY['model_parameters', 'model_metrics', 'model_features', 'predict', 'hour_probabilities']) name
+UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['purchase_summary', 'fit_churn', 'fit_spend', 'kmeans', 'fit_kmeans', 'choose_k', 'rollback_model', 'drop_model', 'train_model', 'update_model', 'backtest_model', 'model_drift', 'evaluate_predictions', 'fit_beta_prior', 'refresh_engagement', 'engagement_features', 'retrain_model', 'rfm', 'set_interest_dimension', 'refresh_interests', 'backtest_recommendations', 'refresh_recommendations', 'backtest_hours']) name
+UNION ALL SELECT name, '{reader,app,analyst,admin}' FROM unnest(ARRAY['engagement_probability', 'interests', 'relevance_score', 'similar_items', 'recommend', 'best_hour']) name
+UNION ALL SELECT name, '{app}' FROM unnest(ARRAY['record_engagement', 'add_interest', 'set_item', 'record_basket']) name;
+-- end of scoring
 SELECT set_eq($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace AND proname !~ '^_'$$, 'SELECT object FROM contract', 'every public function has its levels');
 SELECT is(ARRAY(SELECT level FROM unnest(ARRAY['nobody', 'reader', 'app', 'analyst', 'admin']) level WHERE has_function_privilege('te_' || level, p.oid, 'EXECUTE')), levels, 'who may call ' || object)
 FROM contract JOIN pg_proc p ON proname = object AND pronamespace = 'trigger_engine'::regnamespace ORDER BY object;
@@ -50,7 +68,7 @@ SELECT is(ARRAY(SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 
 	'{_gates,_is_watched,_next_event_id}', 'internals that everybody may call');
 SELECT is(ARRAY(SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace AND proname ~ '^_'
 	AND (has_function_privilege('te_admin', oid, 'EXECUTE') OR has_function_privilege('te_reader', oid, 'EXECUTE') OR has_function_privilege('te_app', oid, 'EXECUTE')) ORDER BY 1),
-	'{_gates,_is_watched,_next_event_id,_tracked_events,_worker_status}', 'internals that a level may call');
+	'{_gates,_is_watched,_next_event_id,_template_cache,_tracked_events,_worker_status}', 'internals that a level may call');
 SELECT is(ARRAY(SELECT level FROM unnest(ARRAY['nobody', 'reader', 'app', 'analyst', 'admin']) level WHERE has_schema_privilege('te_' || level, 'trigger_engine', 'CREATE')), '{}', 'nobody creates anything in the schema');
 SELECT is(ARRAY(SELECT level FROM unnest(ARRAY['nobody', 'reader', 'app', 'analyst', 'admin']) level WHERE has_schema_privilege('te_' || level, 'trigger_engine', 'USAGE')), '{reader,app,analyst,admin}', 'who is let into the schema');
 
@@ -73,6 +91,12 @@ SELECT trigger_engine.create_template('t', 'in_app', '{"title": "x"}') \gset
 SELECT is(te_as('te_reader', 'SELECT * FROM trigger_engine.' || relname), 'ok', 'a reader reads ' || relname)
 FROM pg_class WHERE relnamespace = 'trigger_engine'::regnamespace AND (relkind = 'v' OR relname = 'quarantined_events') AND relname !~ '^_' ORDER BY relname;
 SELECT is(te_as('te_analyst', $$SELECT trigger_engine.create_journey('j', '{"kind": "event", "name": "cart"}', '[{"id": "w", "wait": "1 h"}, {"id": "s", "send": "t"}]', exit_on => '[{"name": "order"}]')$$), 'ok', 'an analyst creates a journey');
+SELECT is(te_as('te_analyst', $$SELECT trigger_engine.create_experiment('e', '["a", "b"]', sticky => true)$$), 'ok', 'an analyst creates an experiment');
+SELECT is(te_as('te_app', $$SELECT trigger_engine.assign('e', 'u')$$), 'ok', 'an application assigns');
+SELECT is((SELECT count(*) FROM trigger_engine.stored_assignments WHERE experiment = 'e'), 1::bigint, 'and the answer is kept');
+SELECT is(te_as('te_reader', $$SELECT trigger_engine.assign('e', 'v')$$), '42501', 'a reader does not');
+SELECT is(te_as('te_reader', $$SELECT trigger_engine.explain_assignment('e', 'u')$$), 'ok', 'a reader asks why');
+SELECT is(te_as('te_app', $$SELECT trigger_engine.growthbook_feature('f', '{"features": {"f": {"rules": [{"variations": [1, 2]}]}}, "attributes": {"id": "1"}}')$$), 'ok', 'pure functions reach what is behind them');
 SELECT is(te_as('te_analyst', $$SELECT trigger_engine.create_event_schema('cart', '{"required": ["total"]}', 'quarantine')$$), 'ok', 'an analyst creates a schema');
 SELECT is(te_as('te_app', $$INSERT INTO trigger_engine.events (user_id, name, properties, dedupe_key) VALUES ('u', 'cart', '{"total": 1}', 'k'), ('u', 'cart', '{"total": 1}', 'k'), ('v', 'cart', '{}', 'k')$$), 'ok',
 	'an application inserts events that start journeys, repeat themselves and violate their schema');

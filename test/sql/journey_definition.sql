@@ -162,7 +162,7 @@ SELECT error($$SELECT create_template('hello', 'webhook', '{"title": "y"}', loca
 SELECT name, locale, channel, content, version FROM templates ORDER BY 2;
 SELECT drop_template('hello', locale => 'de');
 SELECT c AS channel, t AS content, error(format('SELECT create_template(''bad'', %L, %L)', c, t)) FROM (VALUES
-	('in_app', '{}'), ('in_app', '[]'), ('in_app', '{"titel": "x"}'), ('in_app', '{"title": 1}'), ('in_app', '{"title": "{{ }}"}'), ('in_app', '{"data": {"deep": ["{{ a"]}}'),
+	('in_app', '{}'), ('in_app', '[]'), ('in_app', '{"titel": "x"}'), ('in_app', '{"title": 1}'), ('in_app', '{"title": "{{ a | upcse }}"}'), ('in_app', '{"data": {"deep": ["{{ a"]}}'),
 	('in_ap', '{"title": "x"}'), ('email', '{"title": "x"}'), ('webhook', '{"type": 1}'), ('webhook', '{"anything": {"goes": 1}}')
 ) v(c, t);
 

@@ -51,8 +51,8 @@ sub relations_of
 		WHERE relnamespace = 'trigger_engine'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') AND has_table_privilege('$role', c.oid, p)
 		GROUP BY relname) t});
 }
-my $reads = join ', ', map { "$_ SELECT" } sort qw(journeys segments templates providers event_schemas tracked_tables sends decisions
-  attempts enrollments consents queue_status worker_status quarantined_events all_events);
+my $reads = join ', ', map { "$_ SELECT" } sort qw(journeys quiet_hours caps experiments experiment_variants experiment_epochs namespaces stored_assignments models model_versions segments templates template_versions template_cache translations holidays providers event_schemas tracked_tables
+  sends decisions attempts enrollments consents queue_status worker_status quarantined_events all_events);
 is(relations_of('nobody'), '', 'a role has nothing by itself');
 is(relations_of('reader'), $reads, 'a reader has the views');
 is(relations_of('app'), 'endpoints DELETE/INSERT/SELECT/UPDATE, events INSERT, users DELETE/INSERT/SELECT/UPDATE', 'an application has its three tables');
@@ -68,17 +68,32 @@ sub functions_of
 		WHERE pronamespace = 'trigger_engine'::regnamespace AND has_function_privilege('$role', p.oid, 'EXECUTE')
 		AND NOT has_function_privilege('nobody', p.oid, 'EXECUTE')});
 }
-my @reader = qw(explain_send in_segment segment_members);
-my @analyst = (@reader, qw(create_segment drop_segment create_template drop_template create_journey alter_journey enable_journey disable_journey
-  drop_journey create_event_schema drop_event_schema release_event cancel_sends track_table untrack_table));
+my @days = qw(is_holiday is_working_day next_working_day);
+my @reader = (qw(model_parameters model_metrics model_features predict engagement_probability interests relevance_score similar_items recommend hour_probabilities best_hour
+  explain_assignment assignment held_out explain_send in_segment segment_members translations_for missing_translations), @days);
+my @analyst = (@reader, qw(purchase_summary fit_churn fit_spend rfm kmeans fit_kmeans choose_k set_interest_dimension refresh_interests refresh_recommendations backtest_recommendations backtest_hours train_model update_model backtest_model model_drift evaluate_predictions engagement_features fit_beta_prior refresh_engagement retrain_model rollback_model drop_model
+  create_experiment alter_experiment start_experiment stop_experiment drop_experiment create_holdout alter_holdout
+  create_namespace drop_namespace assign force_assignment import_assignments create_quiet_hours drop_quiet_hours create_cap drop_cap create_segment drop_segment create_template alter_template drop_template approve_template publish_template rollback_template
+  preview_template create_journey alter_journey enable_journey disable_journey drop_journey create_event_schema drop_event_schema release_event
+  cancel_sends track_table untrack_table set_translation import_translations drop_translation create_holiday import_holidays drop_holiday));
 my @admin = (@analyst, qw(create_provider alter_provider drop_provider set_secret pause resume stop_workers start_workers wait_until_idle
   set_clock advance_clock maintain retry_sends set_consent));
 my $public = functions_of('nobody');
 is($te->sql(q{SELECT string_agg(DISTINCT proname, ' ' ORDER BY proname) FROM pg_proc p WHERE pronamespace = 'trigger_engine'::regnamespace
-		AND has_function_privilege('nobody', p.oid, 'EXECUTE') AND proname !~ '^_'}), 'clock render version', 'PUBLIC may call pure functions');
+		AND has_function_privilege('nobody', p.oid, 'EXECUTE') AND proname !~ '^_'}), 'alive_probability assign_cluster at_local bayes_lift bayes_means bayes_proportions benjamini_hochberg best_locale '
+	. 'beta_cdf beta_quantile beta_rate bucket bucket_ranges bucket_shares check_template chi2_tail choose_variant churn_band '
+	. 'churn_risk clock confidence_sequence cosine_similarity cuped_test equal_weights expected_purchases expected_spend '
+	. 'factorial_effects fisher_test format_currency format_date format_list format_message format_number format_time graphemes '
+	. 'group_sequential_bounds growthbook_experiment growthbook_feature holm in_namespace independence_test ips keyed_uniform '
+	. 'lifetime_value locale_chain locale_direction log_likelihood_ratio matches_condition mean_mde mean_power mean_sample_size '
+	. 'message_value msprt_test murmur3 next_cron normal_cdf normal_quantile plan_experiment plural_categories plural_category '
+	. 'proportion_mde proportion_power proportion_sample_size proportion_test recency_penalty relative_lift render render_json '
+	. 'root_log_likelihood_ratio simple_silhouette smoothed_hours srm_test t_cdf t_quantile thompson_choice thompson_weights '
+	. 'version welch_test', 'PUBLIC may call pure functions');
 is($te->sql(q{SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc p WHERE pronamespace = 'trigger_engine'::regnamespace
 		AND has_function_privilege('nobody', p.oid, 'EXECUTE') AND proname ~ '^_' AND provolatile = 'v'}) || '', '_next_event_id', 'and one internal that changes something, a sequence that is theirs');
-for ([ 'reader', @reader ], [ 'app', qw(set_consent inbox inbox_counts mark_inbox in_segment) ], [ 'analyst', @analyst ], [ 'admin', @admin ], ['bare'])
+for ([ 'reader', @reader ], [ 'app', qw(record_engagement engagement_probability add_interest interests relevance_score set_item record_basket similar_items recommend best_hour
+  assign assignment held_out set_consent set_message_limits inbox inbox_counts mark_inbox in_segment), @days ], [ 'analyst', @analyst ], [ 'admin', @admin ], ['bare'])
 {
 	my ($role, @functions) = @$_;
 	my $public_part = join ' ', grep { !/^_/ } split / /, functions_of($role);
@@ -139,7 +154,8 @@ may('analyst', q{CREATE TABLE members (user_id text PRIMARY KEY, since date); CR
 	SELECT trigger_engine.track_table('members', 'joined', 'user_id'); INSERT INTO members VALUES ('m1', '2020-01-01'); SELECT trigger_engine.untrack_table('members');
 	SELECT trigger_engine.cancel_sends(journey => 'j')}, 'make segments, templates, journeys, schemas, sources');
 may($_, qq{SELECT trigger_engine.explain_send((SELECT min(send_id) FROM trigger_engine.sends)); } . join(' ', map { "SELECT count(*) FROM trigger_engine.$_;" }
-	  qw(journeys segments templates providers event_schemas tracked_tables sends decisions attempts enrollments consents queue_status worker_status quarantined_events all_events)),
+	  qw(journeys segments templates template_versions template_cache translations holidays providers event_schemas tracked_tables sends decisions attempts
+	  enrollments consents queue_status worker_status quarantined_events all_events)),
 	'read all views') for qw(reader analyst admin);
 may('admin', q{SET client_min_messages = error; SELECT trigger_engine.create_provider('p', 'webhook', '{"url": "https://example.test/"}');
 	SELECT trigger_engine.set_secret('p', '{"keys": ["env:TRIGGER_ENGINE_SECRET_P"]}'); SELECT trigger_engine.alter_provider('p', enabled => false); SELECT trigger_engine.drop_provider('p');

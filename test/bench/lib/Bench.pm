@@ -112,7 +112,7 @@ sub heading
 sub shown
 {
 	my ($value, $unit) = @_;
-	return sprintf $unit eq 'ms' ? '%.2f ms' : $unit eq '%' ? '%.2f %%' : '%.2f', $value;
+	return sprintf $unit eq '%' ? '%.2f %%' : $unit ? "%.2f $unit" : '%.2f', $value;
 }
 
 =pod
@@ -120,7 +120,7 @@ sub shown
 =head2 result($row, $what, $value, $comparison, $aim, %more)
 
 One line of the table. The value is a number or what C<pairs> returned; C<unit> is
-ms, % or nothing; C<note> goes to the end of the line. Without an aim the line only
+ms, %, k/s or nothing; C<note> goes to the end of the line. Without an aim the line only
 informs.
 
 =cut
