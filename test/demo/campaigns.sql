@@ -32,7 +32,7 @@ CREATE VIEW marketing.shops_here AS
 SELECT household AS user_id FROM shop.shopping_days
 WHERE day > trigger_engine.clock()::date - 30 GROUP BY household;
 
-SELECT trigger_engine.create_segment('shops_here', 'marketing.shops_here', 'bought something within 30 days');
+SELECT trigger_engine.create_segment('shops_here', 'marketing.shops_here', description => 'bought something within 30 days');
 SELECT trigger_engine.create_template('coupons_waiting', 'webhook', '{
 	"type": "coupons.waiting",
 	"title": "Your coupons wait for you",

@@ -13,8 +13,8 @@ SELECT user_id FROM trigger_engine.all_events
 WHERE name = 'click' AND occurred_at > trigger_engine.clock() - interval '1 day'
 GROUP BY user_id HAVING count(*) > count(DISTINCT properties ->> 'aid');
 
-SELECT trigger_engine.create_segment('interested', 'marketing.interested', 'at least 3 clicks within 7 days');
-SELECT trigger_engine.create_segment('comparing', 'marketing.comparing', 'came back to an article within a day');
+SELECT trigger_engine.create_segment('interested', 'marketing.interested', description => 'at least 3 clicks within 7 days');
+SELECT trigger_engine.create_segment('comparing', 'marketing.comparing', description => 'came back to an article within a day');
 
 SELECT trigger_engine.create_template('order_thanks', 'webhook', '{
 	"type": "order.thanks",

@@ -25,6 +25,6 @@ CREATE TABLE demo.received (		-- what the receiver wrote down
 	body	text NOT NULL
 );
 CREATE VIEW demo.messages AS
-SELECT to_timestamp(arrived) AS arrived_at, status, id, split_part(id, '_', 2)::bigint AS send_id,
+SELECT to_timestamp(arrived) AS arrived_at, status, id, (convert_from(decode(body, 'base64'), 'UTF8')::jsonb #>> '{data,send_id}')::bigint AS send_id,
 	convert_from(decode(head, 'base64'), 'UTF8') AS head, convert_from(decode(body, 'base64'), 'UTF8') AS body
 FROM demo.received;
