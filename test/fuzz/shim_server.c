@@ -9,8 +9,6 @@
  */
 #include "shim.h"
 
-#include <sys/resource.h>
-
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"

@@ -1,10 +1,10 @@
 # Conformance of the Liquid engine: golden-liquid and liquid-spec.
 #
 # Promise: a case gives the output of Shopify/liquid 5.13, or an error where that gives
-# one. Cases of each group are in test/data/liquid. All that this project was given run
-# too when their folder is there: conformance/liquid beside the checkout, or in the
-# folder that the environment variable TE_CONFORMANCE names. They run once as the
-# reference parsed them, and once all in the strict syntax.
+# one. Cases of each group are in test/data/liquid. Larger parts of both suites run too
+# when their folder is there: the one that the environment variable TE_CONFORMANCE names,
+# or ../shared/conformance. All run once as the reference parsed them, and once in the
+# strict syntax.
 use strict;
 use warnings;
 
