@@ -183,7 +183,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION trigger_engine.set_message_limits(text, jsonb, jsonb) IS
-'What a user has chosen: quiet_hours as the windows of create_quiet_hours(), caps as [{"max": 1, "per": "1 day", "window": "rolling" | "calendar", "channel", "topic"}]. They hold beside the limits for all. NULL leaves a part as it is, [] takes it away. Errors: TE001.';
+'What a user has chosen: quiet_hours as the windows of create_quiet_hours(), caps as [{"max": 1, "per": "1 day", "window": "rolling" | "calendar", "channel", "topic"}], per at most a month. They hold beside the limits for all. NULL leaves a part as it is, [] takes it away. Errors: TE001.';
 
 CREATE FUNCTION trigger_engine._set_message_limits(invoker name, user_id text, quiet_hours jsonb, caps jsonb)
 RETURNS void

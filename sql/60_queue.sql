@@ -49,6 +49,9 @@ BEGIN
 			i.version, i.attempt, i.crashes + 1, i.send_id, i.due_at, 'under way when the worker ended', i.context::jsonb
 		FROM item i WHERE again
 		ON CONFLICT (user_id, journey_id, entry_key, step) DO NOTHING
+	), slot AS (
+		UPDATE trigger_engine._slots s SET used = false FROM item i WHERE i.again AND s.user_id = i.user_id
+			AND s.journey_id = i.journey_id AND s.entry_key = i.entry_key AND s.step = i.step
 	), send AS (
 		INSERT INTO trigger_engine._sends (send_id, user_id, journey_id, version, entry_key, step, channel, state, gate,
 			reason, due_at, event_id, event_at, decided_at, handed_over_at, finished_at, attempts, detail)

@@ -228,6 +228,26 @@ $function$;
 COMMENT ON FUNCTION trigger_engine._trim_default_rows() IS
 'Deletes a batch of rows that are older than they are kept from the DEFAULT partitions; true if there may be more.';
 
+CREATE FUNCTION trigger_engine._trim_slots() RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	batch CONSTANT integer := 10000;
+	-- users' own caps look back a month at most
+	back  interval := greatest('31 days', (SELECT max(c.per) FROM trigger_engine._caps c)) + interval '1 day';
+	n	  bigint;
+BEGIN
+	DELETE FROM trigger_engine._slots WHERE ctid = ANY (ARRAY(
+		SELECT s.ctid FROM trigger_engine._slots s WHERE s.at < trigger_engine.clock() - back ORDER BY s.at LIMIT batch
+		FOR UPDATE SKIP LOCKED));
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n = batch;
+END
+$function$;
+COMMENT ON FUNCTION trigger_engine._trim_slots() IS
+'Deletes a batch of slots that no cap looks back to; true if there may be more.';
+
 CREATE FUNCTION trigger_engine._maintain(invoker name) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -245,6 +265,8 @@ BEGIN
 	WHILE trigger_engine._retire_partition() LOOP
 	END LOOP;
 	WHILE trigger_engine._trim_default_rows() LOOP
+	END LOOP;
+	WHILE trigger_engine._trim_slots() LOOP
 	END LOOP;
 	WHILE trigger_engine._make_partition() LOOP
 	END LOOP;

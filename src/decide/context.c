@@ -13,7 +13,6 @@
 #include "common/common.h"
 #include "decide/decide.h"
 #include "message/message.h"
-#include "time/time.h"
 
 /* Members of an object that is being put together. */
 typedef struct Members
@@ -182,11 +181,10 @@ te_context_build(const TeItem *item, const TeStored *stored, TimestampTz now, Te
 	Members    *root = begin_members(8);
 	TeTime	   *time = palloc(sizeof(TeTime));
 	TeValue    *value = palloc(sizeof(TeValue));
+	const char *zone_source;
 
 	memset(input, 0, sizeof(*input));
-	input->render.zone = item->zone ? te_time_find_zone(item->zone, strlen(item->zone)) : NULL;
-	if (input->render.zone == NULL)
-		input->render.zone = te_time_find_zone("UTC", 3);
+	input->render.zone = te_facts_zone(item, &zone_source);
 	time->at = now;
 	time->zone = input->render.zone;
 	add_value(root, "user", user_value(item));

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "pgtime.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -139,6 +140,7 @@ extern void te_facts_load(TeItem **items, int count);
 extern void te_facts_load_exits(TeItem **items, int count);
 extern void te_facts_load_consents(TeItem **items, int count);
 extern void te_facts_load_endpoints(TeItem **items, int count);
+extern pg_tz *te_facts_zone(const TeItem *item, const char **source);
 
 /* segments.c */
 extern void te_facts_load_segments(TeItem **items, int count);
@@ -150,7 +152,7 @@ extern void te_slots_take(TeItem *item, TimestampTz at, bool used);
 extern void te_slots_untake(TeItem *item);
 extern bool te_slots_were_untaken(const TeItem *item);
 extern void te_slots_write(TeItem **items, int count);
-extern void te_slots_release(TeItem **items, int count);
+extern void te_slots_settle(TeItem **items, int count);
 
 /* compose.c: fills in the content of all that passed so far, or the reason why there is none */
 extern void te_compose(TeItem **items, int count, TimestampTz now);

@@ -14,6 +14,8 @@
 
 #include "common/common.h"
 #include "decide/decide.h"
+#include "guc.h"
+#include "time/time.h"
 
 #define TEXT_OR_NULL(row, desc, n) SPI_getvalue(row, desc, n)
 
@@ -433,4 +435,19 @@ te_facts_load_endpoints(TeItem **items, int count)
 				sorted[k]->address = SPI_getvalue(table->vals[i], table->tupdesc, 3);
 	}
 	SPI_freetuptable(table);
+}
+
+/*
+ * The zone of a reader, with whose it is: the user's, or else the default one. Does not
+ * touch the database.
+ */
+pg_tz *
+te_facts_zone(const TeItem *item, const char **source)
+{
+	pg_tz	   *zone = te_time_zone(item->zone);
+
+	*source = zone ? "the user's" : "the default";
+	if (zone == NULL)
+		zone = te_time_zone(te_guc_default_zone);
+	return zone ? zone : te_time_zone("UTC");
 }

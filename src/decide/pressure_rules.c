@@ -238,6 +238,10 @@ read_user_cap(Jsonb *object, const char *what, TeCapRule *cap)
 	cap->scope.topic = te_json_text(object, "topic", what);
 	check_channel(cap->scope.channel, what);
 	te_pressure_read_cap(cap, what);
+	if (per->month > 1 || per->month * DAYS_PER_MONTH + per->day + per->time / USECS_PER_DAY > 31)
+		ereport(ERROR,
+				(errcode(TE_ERRCODE_DEFINITION),
+				 errmsg("per of %s must be a month at most", what)));
 }
 
 /*

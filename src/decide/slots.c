@@ -2,11 +2,12 @@
  * slots.c
  *		Caps and quiet hours of a claim: the rules, the room that is taken, and the gate.
  *
- * A message that a cap concerns has a slot: planned while it is held, used from its
- * hand-over on. A planned slot counts as long as its row waits in the queue, so that a
- * cancelled message gives its room back without more ado; one whose hand-over fails
- * takes its slot along. All of a user's messages are decided by the one owner of the
- * user's shard, those of one claim one after the other, the more important first.
+ * A message that a cap concerns has a slot: planned while it waits, also to be tried
+ * again, used while it is under way and once it has arrived, or may have. A planned slot
+ * counts as long as its row is in the queue, so that a cancelled message gives its room
+ * back without more ado, and none stands in its own way. All of a user's messages are
+ * decided by the one owner of the user's shard, those of one claim one after the other,
+ * the more important first.
  *
  * Needs a transaction with SPI connected; may throw.
  */
@@ -21,7 +22,6 @@
 #include "common/common.h"
 #include "decide/decide.h"
 #include "decide/pressure.h"
-#include "guc.h"
 #include "time/time.h"
 
 /* Held no longer than this for want of an instant. */
@@ -181,23 +181,6 @@ add_slot(TeUserPressure *user, const TeSlot *slot)
 }
 
 /*
- * The zone of a reader: the user's, or else the default one.
- */
-static void
-find_zone(TeUserPressure *user, const TeItem *item)
-{
-	user->zone = te_time_zone(item->zone);
-	user->zone_source = "the user's";
-	if (user->zone == NULL)
-	{
-		user->zone = te_time_zone(te_guc_default_zone);
-		user->zone_source = "the default";
-	}
-	if (user->zone == NULL)
-		user->zone = pg_tzset("UTC");
-}
-
-/*
  * Adds a user's own limits to the rules that hold for all.
  */
 static void
@@ -246,6 +229,7 @@ load_users(TeItem **items, int count)
 	static SPIPlanPtr limits_plan = NULL;
 	static SPIPlanPtr slots_plan = NULL;
 	TeRows		rows;
+	bool		capped = rules.ncaps > 0;
 	uint64		n;
 	int			i;
 
@@ -266,11 +250,15 @@ load_users(TeItem **items, int count)
 
 		while (i < count && strcmp(items[i]->user_id, user_id) < 0)
 			i++;
-		if (i < count)
-			add_own_limits(items[i]->pressure, jsonb_column(SPI_tuptable->vals[n], 2),
-						   jsonb_column(SPI_tuptable->vals[n], 3));
+		if (i == count)
+			break;
+		add_own_limits(items[i]->pressure, jsonb_column(SPI_tuptable->vals[n], 2),
+					   jsonb_column(SPI_tuptable->vals[n], 3));
+		capped |= items[i]->pressure->rules.ncaps > 0;
 	}
 	SPI_freetuptable(SPI_tuptable);
+	if (!capped)
+		return;
 
 	/* slots of the claim's own items count when they are decided: their rows are out of the queue */
 	te_rows_execute(&rows, &slots_plan,
@@ -326,7 +314,7 @@ te_slots_load(TeItem **items, int count)
 		{
 			items[i]->pressure = palloc0(sizeof(TeUserPressure));
 			items[i]->pressure->rules = rules;
-			find_zone(items[i]->pressure, items[i]);
+			items[i]->pressure->zone = te_facts_zone(items[i], &items[i]->pressure->zone_source);
 		}
 		subjects[n++] = items[i];
 	}
@@ -460,13 +448,16 @@ te_slots_write(TeItem **items, int count)
 }
 
 /*
- * Gives back the slots of items that were not sent after all.
+ * After hand-over: those that will be tried again only plan their slots, and those that
+ * were not sent give them back. The others keep them.
  */
 void
-te_slots_release(TeItem **items, int count)
+te_slots_settle(TeItem **items, int count)
 {
 	static const Oid types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID};
 	static SPIPlanPtr plan = NULL;
+	TeItem	  **again = palloc(sizeof(TeItem *) * Max(count, 1));
+	int			nagain = 0;
 	TeRows		rows;
 	int			i;
 
@@ -476,9 +467,17 @@ te_slots_release(TeItem **items, int count)
 		TeItem	   *item = items[i];
 		Datum		values[lengthof(types)];
 
+		if (item->slot_at == 0)
+			continue;
+		if (item->state == NULL)
+		{
+			item->slot_at = item->hold_until;
+			item->slot_used = false;
+			again[nagain++] = item;
+			continue;
+		}
 		/* whose outcome is not known may have arrived */
-		if (item->slot_at == 0 || item->state == NULL || strcmp(item->state, "accepted") == 0 ||
-			strcmp(item->state, "unknown") == 0)
+		if (strcmp(item->state, "accepted") == 0 || strcmp(item->state, "unknown") == 0)
 			continue;
 		values[0] = CStringGetTextDatum(item->user_id);
 		values[1] = Int64GetDatum(item->journey_id);
@@ -491,4 +490,6 @@ te_slots_release(TeItem **items, int count)
 						"DELETE FROM trigger_engine._slots s USING unnest($1, $2, $3, $4) AS i(user_id, journey_id, entry_key, step)"
 						" WHERE s.user_id = i.user_id AND s.journey_id = i.journey_id AND s.entry_key = i.entry_key"
 						" AND s.step = i.step", 0, NULL, NULL);
+	te_slots_write(again, nagain);
+	pfree(again);
 }

@@ -253,7 +253,7 @@ te_queue_record_outcomes(TeItem **items, int count, TimestampTz now)
 	insert_attempts(items, count, now);
 	te_queue_insert_due(&again);
 	mark_exited(items, count, now);
-	te_slots_release(items, count);
+	te_slots_settle(items, count);
 	disable_dead(items, count, now);
 	close_batches(items, count);
 }

@@ -118,6 +118,11 @@ read_options(Jsonb *object, Options *options)
 	if ((text = te_json_text(object, "now", "options")) != NULL)
 		options->now = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
 															   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	if (text != NULL && TIMESTAMP_NOT_FINITE(options->now))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"now\" of options must be an instant"),
+				 errhint("Write it as \"2030-01-15 12:00+00\".")));
 	seed = te_json_find(object, "seed");
 	if (seed != NULL && seed->type == jbvNumeric)
 		options->seed = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(seed->val.numeric)));

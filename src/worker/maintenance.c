@@ -47,6 +47,7 @@ typedef struct Step
 static Step steps[] = {
 	{"retiring partitions", "SELECT trigger_engine._retire_partition()"},
 	{"trimming old rows", "SELECT trigger_engine._trim_default_rows()"},
+	{"trimming slots", "SELECT trigger_engine._trim_slots()"},
 	{"making partitions", "SELECT trigger_engine._make_partition()"},
 	{"looking after tracked tables", "SELECT trigger_engine._rebuild_all_events()"},
 };

@@ -43,8 +43,6 @@ sandbox_run()
 			LC_ALL=C.UTF-8 TERM="${TERM:-dumb}" TE_SANDBOX="$SANDBOX" PG_CONFIG="$SANDBOX_PG_CONFIG" \
 			PERL5LIB="$SANDBOX_PGXS/src/test/perl:$SANDBOX_SOURCE/test/lib" \
 			PG_REGRESS="$SANDBOX_PGXS/src/test/regress/pg_regress" \
-			TE_CONFORMANCE="${TE_CONFORMANCE:-$SANDBOX_ROOT/../shared/conformance}" \
-			TE_DATA="${TE_DATA:-$SANDBOX_ROOT/../shared/data}" \
 			TE_SHARED="${TE_SHARED:-$SANDBOX_ROOT/../shared}" \
 			TESTDIR="$SANDBOX/tap" TESTDATADIR="$SANDBOX/tap/data" TESTLOGDIR="$SANDBOX/tap/log" \
 			${PGHOST:+PGHOST="$PGHOST"} ${PGPORT:+PGPORT="$PGPORT"} \

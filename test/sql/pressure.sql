@@ -114,6 +114,30 @@ SELECT set_message_limits('h', quiet_hours => '[]', caps => '[]');
 CALL event('h', 'cart'); CALL event('h', 'cart'); CALL drain();
 SELECT count(*) FROM sent WHERE user_id = 'h';
 
+-- a message that is tried again does not stand in its own way
+SELECT create_provider('nobody', 'webhook', '{"url": "http://127.0.0.1:9/"}'), create_template('call', 'webhook', '{"text": "hello"}');
+SELECT set_secret('nobody', '{"keys": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLlMm"]}') \gset
+SELECT create_journey('out', '{"kind": "event", "name": "out"}', '[{"id": "s", "send": "call"}]', ttl => '12 hours') > 0 AS ok;
+SELECT create_cap('one a day', 1, '1 day');
+SELECT set_clock('2031-05-05 10:00+00'); CALL event('j', 'out'); CALL drain();
+SELECT state, attempts, reason ~ '^attempt 1' AS again FROM sends WHERE user_id = 'j';
+SELECT used FROM trigger_engine._slots WHERE user_id = 'j';
+CALL drain('10 min');
+SELECT attempts > 1 AS tried_again, reason ~ 'cap' AS held FROM sends WHERE user_id = 'j';
+-- and what is over gives its room back
+CALL drain('1 day');
+SELECT state, gate FROM sends WHERE user_id = 'j';
+CALL event('j', 'cart'); CALL drain();
+SELECT journey, state FROM sends WHERE user_id = 'j' ORDER BY due_at;
+-- slots that no cap looks back to are trimmed
+SELECT count(*) > 1 AS before FROM trigger_engine._slots;
+SELECT drop_cap('one a day'), set_clock('2031-05-20 10:00+00');
+SELECT maintain();
+SELECT count(*) AS this_month FROM trigger_engine._slots;
+SELECT set_clock('2031-06-20 10:00+00');
+SELECT maintain();
+SELECT count(*) AS later FROM trigger_engine._slots;
+
 -- refused
 SELECT error($$SELECT create_cap('x', -1, '1 day')$$), error($$SELECT create_cap('x', 1, '-1 day')$$);
 SELECT error($$SELECT create_cap('x', 1, '3 days', "window" => 'calendar')$$), error($$SELECT create_cap('x', 1, '1 day', scope => '{"chanel": "push"}')$$);
@@ -122,3 +146,4 @@ SELECT error($$SELECT create_quiet_hours('x', '[]')$$), error($$SELECT create_qu
 SELECT error($$SELECT create_quiet_hours('x', '[{"from": "22:00", "to": "08:00", "days": ["mo"]}]')$$), error($$SELECT create_quiet_hours('x', '[{"from": "22:00", "til": "08:00"}]')$$);
 SELECT error($$SELECT create_quiet_hours('x', '[{"from": "22:00", "to": "08:00"}]', zone => 'CEST')$$), error($$SELECT drop_cap('x')$$);
 SELECT error($$SELECT set_message_limits('h', caps => '[{"max": 1.5, "per": "1 day"}]')$$), error($$SELECT set_message_limits('h', caps => '[{"max": 1, "per": "1 day", "journey": "x"}]')$$);
+SELECT error($$SELECT set_message_limits('h', caps => '[{"max": 1, "per": "40 days"}]')$$);

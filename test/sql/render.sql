@@ -58,7 +58,7 @@ SELECT t, error(format('SELECT render(%L, %L)', t, '{"foo": {"bar": 1}}')), rend
 	'{% case foo=>bar %}{% when 1 x %}one{% endcase %}', '{% cycle n e: "a", "b" %}{% cycle "a" "b", "c" %}', '{% capture "x" %}y{% endcapture %}{{ x }}']) WITH ORDINALITY u(t, k) ORDER BY k;
 
 -- unknown options and values
-SELECT o, error(format('SELECT render(%L, options => %L)', '', o)) FROM unnest(ARRAY['{"error": "inline"}', '{"errors": "inlin"}', '{"escape": "xml"}', '{"strict_filters": 1}', '{"now": "soon"}', '{"timezone": "Mars/Base"}', '{"now": 5}', '[]']) WITH ORDINALITY u(o, k) ORDER BY k;
+SELECT o, error(format('SELECT render(%L, options => %L)', '', o)) FROM unnest(ARRAY['{"error": "inline"}', '{"errors": "inlin"}', '{"escape": "xml"}', '{"strict_filters": 1}', '{"now": "soon"}', '{"now": "infinity"}', '{"timezone": "Mars/Base"}', '{"now": 5}', '[]']) WITH ORDINALITY u(o, k) ORDER BY k;
 
 -- a template that stops itself
 SELECT error($$SELECT render('a{% if true %}{% abort_message "no offer" %}{% endif %}b')$$);

@@ -2,8 +2,8 @@
 #
 # Promise: a case gives the output of Shopify/liquid 5.13, or an error where that gives
 # one. Cases of each group are in test/data/liquid. Larger parts of both suites run too
-# when their folder is there: the one that the environment variable TE_CONFORMANCE names,
-# or ../shared/conformance. All run once as the reference parsed them, and once in the
+# when their folder is there: conformance/liquid in the folder that the environment
+# variable TE_SHARED names, or in ../shared. All run once as the reference parsed them, and once in the
 # strict syntax.
 use strict;
 use warnings;
@@ -51,7 +51,7 @@ sub check
 my $cases = LiquidCases->new(sub { return $te->sql($_[0]) });
 check($cases, 'given here', $_->[0], "test/data/liquid/$_->[1]", @$_[ 2, 3 ]) for @subset;
 
-my $folder = ($ENV{TE_CONFORMANCE} // '../shared/conformance') . '/liquid';
+my $folder = ($ENV{TE_SHARED} // '../shared') . '/conformance/liquid';
 SKIP:
 {
 	skip "$folder is not there", 4 * @whole unless -r "$folder/cases.jsonl";

@@ -3,8 +3,8 @@
 #
 # Promise: every case is right, by the SQL functions and, for formats, by the filters
 # too. Samples are in test/data/l10n. All that this project was given run too when
-# their folder is there: conformance/l10n beside the checkout, or in the folder that
-# the environment variable TE_CONFORMANCE names.
+# their folder is there: conformance/l10n in the folder that the environment variable
+# TE_SHARED names, or in ../shared.
 use strict;
 use warnings;
 
@@ -95,7 +95,7 @@ SQL
 }
 
 check('test/data/l10n', $_, 'given here', $subset{$_}) for sort keys %subset;
-my $folder = ($ENV{TE_CONFORMANCE} // '../shared/conformance') . '/l10n';
+my $folder = ($ENV{TE_SHARED} // '../shared') . '/conformance/l10n';
 SKIP:
 {
 	skip "$folder is not there", scalar keys %whole unless -r "$folder/plurals.jsonl";

@@ -92,7 +92,7 @@ cmp_ok($te->sql('SELECT count(*) FROM cases.results'), '>=', 530, 'none is missi
 
 SKIP:
 {
-	my $file = ($ENV{TE_DATA} // '') . '/hillstrom_email/customers.csv.gz';
+	my $file = ($ENV{TE_SHARED} // '') . '/data/hillstrom_email/customers.csv.gz';
 	skip 'the e-mail test of Hillstrom is not there', 12 unless -r $file;
 	load_csv('cases.mails', 'row_id int, recency int, history_segment text, history float8, mens int, womens int, zip_code text, newbie int, channel text, segment text, visit int, conversion int, spend float8', $file);
 	$te->sql(q{CREATE TABLE cases.arms AS SELECT segment, count(*) AS n, sum(visit) AS visits, sum(conversion) AS conversions,
