@@ -99,7 +99,7 @@ sub closed_loop
 		($mark, $marked_at) = ($sent, time) if not defined $mark and time - $from >= $seconds - $last;
 		if ($filled - $sent < 4000)
 		{
-			$server->sql("INSERT INTO trigger_engine.events (user_id, name) SELECT 'user' || (i * 7919 % 1000000), 'bulk' FROM generate_series($filled, $filled + 1999) i");
+			$server->sql("INSERT INTO trigger_engine.events (user_id, name) SELECT 'user' || (i::bigint * 7919 % 1000000), 'bulk' FROM generate_series($filled, $filled + 1999) i");
 			$filled += 2000;
 		}
 		else
