@@ -66,9 +66,31 @@ CREATE TABLE trigger_engine._segments (
 	owner		name NOT NULL,
 	refresh		interval CHECK (refresh > interval '0'),
 	description text,
-	created_at	timestamptz NOT NULL
+	created_at	timestamptz NOT NULL,
+	timeout		interval,
+	work_mem	text
 );
 COMMENT ON TABLE trigger_engine._segments IS 'Registered segment views; read through the view segments.';
+
+CREATE TABLE trigger_engine._segment_state (
+	segment		text PRIMARY KEY,
+	event_low	bigint NOT NULL DEFAULT 0,
+	touch_low	bigint NOT NULL DEFAULT 0,
+	event_next	bigint NOT NULL DEFAULT 0,
+	touch_next	bigint NOT NULL DEFAULT 0,
+	waits_for	text[] NOT NULL DEFAULT '{}',
+	passed_at	timestamptz,
+	full_at		timestamptz,
+	tried_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
+	rest_until	timestamptz,
+	took		interval,
+	full_took	interval,
+	looked_at	bigint,
+	failures	integer NOT NULL DEFAULT 0,
+	error		text
+);
+COMMENT ON TABLE trigger_engine._segment_state IS
+'How far the passes over a segment have come. Every event up to event_low, and every note of a change up to touch_low, has been looked at; those up to event_next and touch_next will have been once the transactions of waits_for have ended. Read through the view segment_status.';
 
 CREATE TABLE trigger_engine._templates (
 	name			  text PRIMARY KEY,
@@ -148,12 +170,44 @@ CREATE TABLE trigger_engine._providers (
 );
 COMMENT ON TABLE trigger_engine._providers IS 'Provider accounts without their secrets; read through the view providers.';
 
+CREATE TABLE trigger_engine._provider_kinds (
+	name	   text PRIMARY KEY,
+	channel	   text NOT NULL,
+	definition jsonb NOT NULL,
+	shipped	   boolean NOT NULL DEFAULT false,
+	-- the shipped ones are of that day, on every server
+	created_at timestamptz NOT NULL DEFAULT '2026-11-25 00:00+00',
+	updated_at timestamptz NOT NULL DEFAULT '2026-11-25 00:00+00'
+);
+COMMENT ON TABLE trigger_engine._provider_kinds IS 'Kinds of providers made of data; read through the view provider_kinds. Rows that are shipped come with the extension and are in no dump.';
+
 CREATE TABLE trigger_engine._secrets (
 	provider   text PRIMARY KEY REFERENCES trigger_engine._providers (name) ON UPDATE CASCADE ON DELETE CASCADE,
 	secret	   jsonb NOT NULL,
 	updated_at timestamptz NOT NULL
 );
 COMMENT ON TABLE trigger_engine._secrets IS 'References to secrets (file:, env:), or trial values given inline. Granted to nobody and never dumped.';
+
+CREATE TABLE trigger_engine._link_options (
+	journey_id bigint PRIMARY KEY,
+	options	   jsonb NOT NULL,
+	updated_at timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._link_options IS 'How links of messages are rewritten, by journey, 0 for all; read through the view link_tracking.';
+
+CREATE TABLE trigger_engine._link_keys (
+	key_id	   integer PRIMARY KEY CHECK (key_id BETWEEN 1 AND 65535),
+	key		   bytea NOT NULL CHECK (length(key) = 32),
+	created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._link_keys IS 'Keys that link tokens are signed with; the newest signs. Granted to nobody and never dumped.';
+
+CREATE TABLE trigger_engine._callback_secrets (
+	source	   text PRIMARY KEY,
+	secret	   jsonb NOT NULL,
+	updated_at timestamptz NOT NULL
+);
+COMMENT ON TABLE trigger_engine._callback_secrets IS 'What callbacks of services are checked with. Granted to nobody and never dumped.';
 
 CREATE TABLE trigger_engine._event_schemas (
 	event		 text PRIMARY KEY,
@@ -176,3 +230,15 @@ CREATE TABLE trigger_engine._tracked_tables (
 	created_at	timestamptz NOT NULL
 );
 COMMENT ON TABLE trigger_engine._tracked_tables IS 'Application tables whose rows are events; read through the view tracked_tables.';
+
+CREATE TABLE trigger_engine._life_stages (
+	only_row		   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	new_for			   interval NOT NULL,
+	considering_within interval NOT NULL,
+	at_risk_after	   interval NOT NULL,
+	lapsed_after	   interval NOT NULL,
+	won_back_for	   interval NOT NULL,
+	considering		   text[] NOT NULL,
+	conversions		   text[] NOT NULL
+);
+COMMENT ON TABLE trigger_engine._life_stages IS 'Thresholds of life_stage(), one row when they were set by set_life_stages().';

@@ -30,7 +30,7 @@ DECLARE
 	config_table text;
 BEGIN
 	FOREACH config_table IN ARRAY ARRAY['_stamp', '_pause', '_journeys', '_journey_versions', '_segments',
-		'_templates', '_template_texts', '_providers', '_secrets', '_event_schemas', '_tracked_tables', '_quiet_hours', '_caps']
+		'_templates', '_template_texts', '_providers', '_secrets', '_event_schemas', '_tracked_tables', '_quiet_hours', '_caps', '_provider_kinds']
 	LOOP
 		EXECUTE pg_catalog.format('CREATE TRIGGER _invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE'
 			' ON trigger_engine.%I FOR EACH STATEMENT EXECUTE FUNCTION trigger_engine._invalidate()', config_table);
@@ -207,6 +207,7 @@ BEGIN
 			(SELECT string_agg('OLD.' || quote_ident(c), ', ') FROM unnest(on_update) c),
 			(SELECT string_agg('NEW.' || quote_ident(c), ', ') FROM unnest(on_update) c), arguments);
 	END IF;
+	PERFORM trigger_engine._watch_changes(source, user_column, 'INSERT', 'UPDATE', 'DELETE');
 	PERFORM trigger_engine._rebuild_all_events();
 END
 $$;
@@ -238,7 +239,8 @@ BEGIN
 		END IF;
 		RETURN false;
 	END IF;
-	FOREACH name IN ARRAY ARRAY['trigger_engine_capture', 'trigger_engine_capture_update']
+	FOREACH name IN ARRAY ARRAY['trigger_engine_capture', 'trigger_engine_capture_update', 'trigger_engine_touch_insert',
+		'trigger_engine_touch_update', 'trigger_engine_touch_delete']
 	LOOP
 		IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = source AND tgname = name) THEN
 			EXECUTE format('DROP TRIGGER %I ON %s', name, source);
@@ -369,6 +371,8 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'event % of user "%" is not quarantined', event_id, user_id USING ERRCODE = 'undefined_object';
 	END IF;
+	-- its number is one of the past
+	INSERT INTO trigger_engine._segment_touched (user_id) VALUES (user_id);
 	INSERT INTO trigger_engine.events (event_id, user_id, name, properties, occurred_at, dedupe_key, context)
 	VALUES (event.event_id, event.user_id, event.name, event.properties, event.occurred_at, event.dedupe_key, event.context);
 END

@@ -64,6 +64,7 @@ BEGIN
 		RAISE EXCEPTION 'kind and options of provider "%" must not be null', _create_provider.name
 			USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	PERFORM FROM trigger_engine._provider_kinds k WHERE k.name = _create_provider.kind FOR KEY SHARE;
 	kind_channel := trigger_engine._check_provider(_create_provider.kind, _create_provider.options);
 	PERFORM trigger_engine._stamp_if_empty(_create_provider.invoker);
 
@@ -103,6 +104,12 @@ AS 'MODULE_PATHNAME', 'te_call_as_owner';
 COMMENT ON FUNCTION trigger_engine.create_provider(text, text, jsonb, boolean) IS
 'Sets up an account to hand messages over to; it sends once it has a secret, see set_secret().
 Kind webhook, options: url (where to; https, or http to addresses in trigger_engine.allowed_private_cidrs; without it each message goes to the user''s own endpoint of channel webhook), timeout (interval or seconds, 100 ms to 5 min, default 20 s), ca_file (absolute path on the server, PEM), rate (messages a second, divided among the workers; default 0 = no limit), max_in_flight (1 to 10000, divided among the workers; default 200), cost (of one message, at least 0).
+Kind smtp (channel email), options: url (smtp://host:port, or smtps:// for TLS from the start; a name behind a slash is the one we introduce ourselves by), from (the sender''s address, unless the content has one), from_name, bounce (the address that bounces go to, with {send_id} in it where the message''s number belongs; default from), tls (required: STARTTLS or nothing, the default; none: for private networks only), connections (to the server at once, 1 to 64, divided among the workers; default 8), and timeout, ca_file, rate, max_in_flight, cost as above. It needs a secret only where the server asks for a login.
+Kind fcm (channel push; Firebase Cloud Messaging HTTP v1): the same options, where url is the service (default https://fcm.googleapis.com), and project_id (default that of the service account), token_uri (default that of the service account), dry_run (messages are checked by the service and not delivered).
+Kind apns (channel push; Apple): the same, where url is the service (default https://api.push.apple.com), and topic (needed: the bundle identifier), sandbox (Apple''s sandbox as the service).
+Kinds web_push and vapid, which are the same (channel web_push; RFC 8030, 8291, 8292): the same without url, since messages go to the URL of the user''s endpoint, whose data hold p256dh and auth.
+Kinds made of data, see the view provider_kinds: the options url, timeout, ca_file, rate, max_in_flight and cost, and those that the kind names.
+An endpoint whose column provider names a provider or its kind is served by that one alone.
 or_replace replaces all options of a provider of the same kind, keeps its secret and enables it.
 Errors: TE001 for an unknown kind or a wrong option, duplicate_object when the name is taken.';
 
@@ -201,6 +208,7 @@ LANGUAGE C
 AS 'MODULE_PATHNAME', 'te_call_as_owner';
 COMMENT ON FUNCTION trigger_engine.set_secret(text, jsonb) IS
 'Stores what a provider signs or logs in with; NULL removes it. Kind webhook: {"keys": [...]}, 1 to 4 signing keys of Standard Webhooks (whsec_ and base64 of 24 to 64 bytes), each as "file:NAME" in trigger_engine.secret_directory, as "env:TRIGGER_ENGINE_SECRET_NAME" of the server, or, for a trial, as the value itself. Each message carries one signature a key, so give the new and the old one while rotating.
+Kind fcm: {"service_account": "file:NAME"}, the service account''s key file, or the content of that file. Kind apns: {"key", "key_id", "team_id"}, where key is the .p8 file. Kinds web_push and vapid: {"private_key", "subject"}, where private_key is the base64url form of its 32 bytes or PEM and subject begins with mailto: or https:; with public_key it is checked that they belong together. Kind smtp: {"username", "password"}, each such a reference.
 A value given inline is answered with a WARNING; it is in no dump and readable by no role. Errors: undefined_object when the provider does not exist, TE001 for a malformed secret.';
 
 CREATE VIEW trigger_engine.providers AS

@@ -238,6 +238,6 @@ COMMENT ON VIEW trigger_engine.models IS 'Models with the version in use and how
 
 CREATE VIEW trigger_engine.model_versions AS
 SELECT v.name, v.version, v.version = m.version AS in_use, m.kind, v.parameters, v.metrics, v.options, v.query, v.target,
-	pg_catalog.length(v.state) AS state_bytes, v.created_at, v.created_by
+	pg_catalog.length(v.state) AS state_bytes, v.created_at, v.created_by, v.search_path
 FROM trigger_engine._model_versions v JOIN trigger_engine._models m USING (name);
 COMMENT ON VIEW trigger_engine.model_versions IS 'Every version of every model: parameters, metrics, options and the query it came from.';

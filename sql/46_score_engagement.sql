@@ -154,14 +154,15 @@ AS $$
 		'sends', ln(1 + coalesce(e.sends, 0)), 'open_rate', (coalesce(e.opens, 0) + 1) / (coalesce(e.sends, 0) + 5.0),
 		'click_rate', (coalesce(e.clicks, 0) + 1) / (coalesce(e.sends, 0) + 20.0),
 		'convert_rate', (coalesce(e.conversions, 0) + 1) / (coalesce(e.sends, 0) + 100.0),
-		'locale', u.locale, 'country', u.country, 'attributes', coalesce(u.attributes, '{}'))
+		'locale', u.locale, 'country', u.country, 'attributes', coalesce(u.attributes, '{}'),
+		'traits', (SELECT coalesce(jsonb_object_agg(t.trait, t.value), '{}') FROM trigger_engine._traits t WHERE t.user_id = $1))
 	FROM (SELECT 1) AS one LEFT JOIN trigger_engine.users u ON u.user_id = $1
 	CROSS JOIN LATERAL (SELECT coalesce($3, trigger_engine.clock()) AT TIME ZONE coalesce(u.zone, 'UTC') AS at) l
 	CROSS JOIN LATERAL (SELECT sum(e.sends) AS sends, sum(least(e.opens, e.sends)) AS opens, sum(least(e.clicks, e.sends)) AS clicks, sum(least(e.conversions, e.sends)) AS conversions
 		FROM trigger_engine._engagement e WHERE e.user_id = $1 AND e.channel = $2) e
 $$;
 COMMENT ON FUNCTION trigger_engine.engagement_features(text, text, timestamptz) IS
-'What is known of a user before a message is sent at an instant (NULL = now), for predict() and for the rows of a training query: channel, hour and weekday (1 = Monday) in the user''s zone, sends (logarithm of how many on the channel), open_rate, click_rate, convert_rate (smoothed), locale, country, attributes.';
+'What is known of a user before a message is sent at an instant (NULL = now), for predict() and for the rows of a training query: channel, hour and weekday (1 = Monday) in the user''s zone, sends (logarithm of how many on the channel), open_rate, click_rate, convert_rate (smoothed), locale, country, attributes, traits.';
 
 CREATE FUNCTION trigger_engine.engagement_probability(user_id text, channel text, at timestamptz DEFAULT NULL,
 	kind text DEFAULT 'click', model text DEFAULT NULL)

@@ -188,6 +188,11 @@ AS $$
 		LEFT JOIN trigger_engine._interest_dimensions d ON d.dimension = split_part(i.feature, '=', 1)
 		LEFT JOIN trigger_engine._interest_idf n ON n.feature = i.feature
 		WHERE i.user_id = $1
+		UNION ALL
+		SELECT f.feature, coalesce(d.importance, 1)
+		FROM trigger_engine._traits t CROSS JOIN LATERAL (SELECT 'trait.' || t.trait AS dimension, format('trait.%s=%s', t.trait, t.value) AS feature) f
+		LEFT JOIN trigger_engine._interest_dimensions d USING (dimension)
+		WHERE t.user_id = $1
 	)
 	SELECT CASE WHEN u.square > 0 AND v.square > 0
 		THEN greatest(0, least(1, (SELECT coalesce(sum(p.w * i.x), 0) FROM person p JOIN item i USING (feature)) / sqrt(u.square) / sqrt(v.square)))
@@ -195,4 +200,4 @@ AS $$
 	FROM (SELECT sum(w * w) AS square FROM person) u, (SELECT sum(x * x) AS square FROM item) v
 $$;
 COMMENT ON FUNCTION trigger_engine.relevance_score(text, jsonb, timestamptz) IS
-'How relevant an item is to a user at an instant (NULL = now), 0 to 1: the cosine of the user''s decayed interests and the item''s features, each weighed by its inverse document frequency and the importance of its dimension. item: features as add_interest() takes them, or the id of an item as a JSON string. 0 for who or what nothing is known of, and where dislikes prevail.';
+'How relevant an item is to a user at an instant (NULL = now), 0 to 1: the cosine of the user''s decayed interests and traits (feature "trait.NAME", see set_traits()) and the item''s features, each weighed by its inverse document frequency and the importance of its dimension. item: features as add_interest() takes them, or the id of an item as a JSON string. 0 for who or what nothing is known of, and where dislikes prevail.';

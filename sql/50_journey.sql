@@ -10,65 +10,144 @@ LANGUAGE C STABLE;
 COMMENT ON FUNCTION trigger_engine._check_journey(text, jsonb, jsonb, jsonb, jsonb, jsonb, interval) IS
 'Compiles a definition and throws, naming part and key, where it cannot be run.';
 
+CREATE FUNCTION trigger_engine._flat_steps(steps jsonb) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'te_flat_steps'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION trigger_engine._flat_steps(jsonb) IS
+'All steps of a journey in one array: each, as it stands, before those within it. What sends, rungs and webhooks too, has the key "send".';
+
+CREATE FUNCTION trigger_engine._resolve_send(step jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	template text;
+	channel text;
+BEGIN
+	template := coalesce(step ->> 'send', step ->> 'webhook');
+	SELECT t.channel INTO channel FROM trigger_engine._templates t WHERE t.name = template;
+	IF channel IS NULL THEN
+		RAISE EXCEPTION 'template "%" of step "%" does not exist', template, step ->> 'id'
+			USING ERRCODE = 'undefined_object',
+			HINT = coalesce('Perhaps you meant "' || trigger_engine._nearest(template,
+				ARRAY(SELECT t.name FROM trigger_engine._templates t WHERE t.channel <> 'block' ORDER BY t.name)) || '".',
+				'Create it first with trigger_engine.create_template().');
+	ELSIF channel = 'block' THEN
+		RAISE EXCEPTION 'step "%" sends "%", which is a content block', step ->> 'id', template
+			USING ERRCODE = 'wrong_object_type',
+			HINT = format('Send a template that includes it by {%% render ''%s'' %%}.', template);
+	ELSIF NOT EXISTS (SELECT FROM trigger_engine._template_texts x WHERE x.name = template AND x.live_version IS NOT NULL) THEN
+		RAISE WARNING 'template "%" of step "%" is not live', template, step ->> 'id'
+			USING HINT = 'Until trigger_engine.publish_template() its messages are withheld.';
+	END IF;
+	IF step ? 'webhook' THEN
+		step := step || '{"channel": "webhook"}';
+	END IF;
+	IF step ->> 'channel' IS NULL THEN
+		step := step || jsonb_build_object('channel', channel);
+	ELSIF step ->> 'channel' <> channel THEN
+		RAISE EXCEPTION 'step "%" sends template "%" on channel "%", but the template is for "%"',
+			step ->> 'id', template, step ->> 'channel', channel
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the channel out, or name the right template.';
+	END IF;
+	IF NOT trigger_engine._delivers(channel) THEN
+		RAISE EXCEPTION 'step "%" sends on channel "%", which no kind of provider of this version delivers',
+			step ->> 'id', channel USING ERRCODE = 'feature_not_supported',
+			HINT = format('Its templates can be written and previewed. What can be sent: %s.', (SELECT string_agg(c, ', ')
+				FROM unnest(ARRAY['in_app', 'webhook', 'push', 'web_push', 'email', 'sms', 'whatsapp', 'chat']) c
+				WHERE trigger_engine._delivers(c)));
+	END IF;
+	IF step ->> 'provider' IS NOT NULL THEN
+		IF NOT EXISTS (SELECT FROM trigger_engine._providers p WHERE p.name = step ->> 'provider') THEN
+			RAISE EXCEPTION 'provider "%" of step "%" does not exist', step ->> 'provider', step ->> 'id'
+				USING ERRCODE = 'undefined_object', HINT = coalesce('Perhaps you meant "' || trigger_engine._nearest(
+					step ->> 'provider', ARRAY(SELECT p.name FROM trigger_engine._providers p ORDER BY p.name)) || '".',
+					'Create it first with trigger_engine.create_provider().');
+		ELSIF NOT EXISTS (SELECT FROM trigger_engine._providers p
+			WHERE p.name = step ->> 'provider' AND p.channel = step ->> 'channel') THEN
+			RAISE EXCEPTION 'provider "%" of step "%" does not serve channel "%"',
+				step ->> 'provider', step ->> 'id', step ->> 'channel' USING ERRCODE = 'invalid_parameter_value';
+		END IF;
+	ELSIF step ->> 'channel' <> 'in_app' AND NOT EXISTS (SELECT FROM trigger_engine._providers p
+		WHERE p.channel = step ->> 'channel') THEN
+		RAISE EXCEPTION 'no provider serves channel "%" of step "%"', step ->> 'channel', step ->> 'id'
+			USING ERRCODE = 'undefined_object', HINT = 'Create one first with trigger_engine.create_provider().';
+	END IF;
+	RETURN step;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._resolve_send(jsonb) IS
+'Checks the template, channel and provider that a step names, and fills in a channel that was left out.';
+
+CREATE FUNCTION trigger_engine._check_condition(condition jsonb, step text) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	segment text;
+BEGIN
+	FOR segment IN SELECT v #>> '{}' FROM jsonb_path_query(condition, '$.**.segment') v
+	LOOP
+		IF NOT EXISTS (SELECT FROM trigger_engine._segments s WHERE s.name = segment) THEN
+			RAISE EXCEPTION 'segment "%" of step "%" does not exist', segment, step USING ERRCODE = 'undefined_object',
+				HINT = trigger_engine._segment_hint(segment);
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._check_condition(jsonb, text) IS 'Throws where a condition names a segment that does not exist.';
+
 CREATE FUNCTION trigger_engine._resolve_steps(steps jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	step jsonb;
-	template text;
-	channel text;
+	part jsonb;
+	parts jsonb;
+	key text;
 	result jsonb := '[]';
 BEGIN
 	FOR step IN SELECT s FROM jsonb_array_elements(steps) s
 	LOOP
-		IF step ? 'send' THEN
-			template := step ->> 'send';
-			SELECT t.channel INTO channel FROM trigger_engine._templates t WHERE t.name = template;
-			IF channel IS NULL THEN
-				RAISE EXCEPTION 'template "%" of step "%" does not exist', template, step ->> 'id'
-					USING ERRCODE = 'undefined_object',
-					HINT = coalesce('Perhaps you meant "' || trigger_engine._nearest(template,
-						ARRAY(SELECT t.name FROM trigger_engine._templates t WHERE t.channel <> 'block' ORDER BY t.name)) || '".',
-						'Create it first with trigger_engine.create_template().');
-			ELSIF channel = 'block' THEN
-				RAISE EXCEPTION 'step "%" sends "%", which is a content block', step ->> 'id', template
-					USING ERRCODE = 'wrong_object_type',
-					HINT = format('Send a template that includes it by {%% render ''%s'' %%}.', template);
-			ELSIF NOT EXISTS (SELECT FROM trigger_engine._template_texts x WHERE x.name = template AND x.live_version IS NOT NULL) THEN
-				RAISE WARNING 'template "%" of step "%" is not live', template, step ->> 'id'
-					USING HINT = 'Until trigger_engine.publish_template() its messages are withheld.';
-			END IF;
-			IF step ->> 'channel' IS NULL THEN
-				step := step || jsonb_build_object('channel', channel);
-			ELSIF step ->> 'channel' <> channel THEN
-				RAISE EXCEPTION 'step "%" sends template "%" on channel "%", but the template is for "%"',
-					step ->> 'id', template, step ->> 'channel', channel
-					USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the channel out, or name the right template.';
-			END IF;
-			IF NOT trigger_engine._delivers(channel) THEN
-				RAISE EXCEPTION 'step "%" sends on channel "%", which no kind of provider of this version delivers',
-					step ->> 'id', channel USING ERRCODE = 'feature_not_supported',
-					HINT = format('Its templates can be written and previewed. What can be sent: %s.', (SELECT string_agg(c, ', ')
-						FROM unnest(ARRAY['in_app', 'webhook', 'push', 'web_push', 'email', 'sms', 'whatsapp', 'chat']) c
-						WHERE trigger_engine._delivers(c)));
-			END IF;
-			IF step ->> 'provider' IS NOT NULL THEN
-				IF NOT EXISTS (SELECT FROM trigger_engine._providers p WHERE p.name = step ->> 'provider') THEN
-					RAISE EXCEPTION 'provider "%" of step "%" does not exist', step ->> 'provider', step ->> 'id'
-						USING ERRCODE = 'undefined_object', HINT = coalesce('Perhaps you meant "' || trigger_engine._nearest(
-							step ->> 'provider', ARRAY(SELECT p.name FROM trigger_engine._providers p ORDER BY p.name)) || '".',
-							'Create it first with trigger_engine.create_provider().');
-				ELSIF NOT EXISTS (SELECT FROM trigger_engine._providers p
-					WHERE p.name = step ->> 'provider' AND p.channel = step ->> 'channel') THEN
-					RAISE EXCEPTION 'provider "%" of step "%" does not serve channel "%"',
-						step ->> 'provider', step ->> 'id', step ->> 'channel' USING ERRCODE = 'invalid_parameter_value';
+		IF step ? 'send' OR step ? 'webhook' THEN
+			step := trigger_engine._resolve_send(step);
+		END IF;
+		FOREACH key IN ARRAY ARRAY['branch', 'wait_for', 'ladder']
+		LOOP
+			CONTINUE WHEN NOT step ? key;
+			parts := '[]';
+			FOR part IN SELECT s FROM jsonb_array_elements(step -> key) s
+			LOOP
+				IF key = 'ladder' THEN
+					-- its own id holds also where rungs are put before it later
+					part := trigger_engine._resolve_send(jsonb_build_object('id',
+						format('%s.%s', step ->> 'id', jsonb_array_length(parts) + 1)) || part);
 				END IF;
-			ELSIF step ->> 'channel' <> 'in_app' AND NOT EXISTS (SELECT FROM trigger_engine._providers p
-				WHERE p.channel = step ->> 'channel') THEN
-				RAISE EXCEPTION 'no provider serves channel "%" of step "%"', step ->> 'channel', step ->> 'id'
-					USING ERRCODE = 'undefined_object', HINT = 'Create one first with trigger_engine.create_provider().';
-			END IF;
+				PERFORM trigger_engine._check_condition(part -> w, step ->> 'id') FROM unnest(ARRAY['when', 'unless']) w WHERE part ? w;
+				IF part ? 'steps' THEN
+					part := jsonb_set(part, '{steps}', trigger_engine._resolve_steps(part -> 'steps'));
+				END IF;
+				parts := parts || jsonb_build_array(part);
+			END LOOP;
+			step := jsonb_set(step, ARRAY[key], parts);
+		END LOOP;
+		IF step ? 'until' THEN
+			PERFORM trigger_engine._check_condition(step -> 'until', step ->> 'id');
+		END IF;
+		IF step ? 'split' THEN
+			FOR key IN SELECT k FROM jsonb_object_keys(step #> '{split,arms}') k
+			LOOP
+				step := jsonb_set(step, ARRAY['split', 'arms', key], trigger_engine._resolve_steps(step #> ARRAY['split', 'arms', key]));
+			END LOOP;
+		END IF;
+		IF step ? 'else' THEN
+			step := jsonb_set(step, '{else}', trigger_engine._resolve_steps(step -> 'else'));
+		END IF;
+		key := coalesce(step #>> '{split,experiment}', step ->> 'experiment');
+		IF key IS NOT NULL AND NOT EXISTS (SELECT FROM trigger_engine._experiments e WHERE e.name = key) THEN
+			RAISE EXCEPTION 'experiment "%" of step "%" does not exist', key, step ->> 'id' USING ERRCODE = 'undefined_object',
+				HINT = 'Create it first with trigger_engine.create_experiment().';
 		END IF;
 		result := result || jsonb_build_array(step);
 	END LOOP;
@@ -76,7 +155,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trigger_engine._resolve_steps(jsonb) IS
-'Checks the templates, channels and providers that steps name, and fills in channels that were left out.';
+'Checks the templates, channels, providers, segments and experiments that steps name, and fills in channels and ids of rungs that were left out.';
 
 CREATE FUNCTION trigger_engine._nearest(word text, names text[]) RETURNS text
 AS 'MODULE_PATHNAME', 'te_nearest'
@@ -102,7 +181,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION trigger_engine.create_journey(text, jsonb, jsonb, jsonb, jsonb, jsonb, text, text, boolean, interval, text, integer, text, boolean, boolean) IS
-'Creates a journey and returns its id. trigger: {"kind": "event", "name": event, "where": jsonpath, "entry_key": jsonpath}. steps: an array of {"id", "wait": interval}, {"id", "send": template, "channel", "provider"}, {"id", "exit": reason}. exit_on, goal: events ({"name", "where"}) that end a run and cancel what is due, in their own transaction. reentry: {"policy": "once" | "once_per_key" | "after" with "after": interval | "parallel" with "limit": n}; without it every event enters. segment: only its members get messages. topic: what consent is asked for. transactional: needs no marketing consent, and is repeated when its outcome is unknown. ttl: a message later than this after its due time is dropped as expired. purpose: what it is for, as retention or onboarding. priority: whose messages go first when caps leave room for some only; the higher wins. enabled false = draft. With or_replace an existing journey gets a new version; running enrollments keep theirs. Errors: TE001 for a definition that cannot be run.';
+'Creates a journey and returns its id. trigger: {"kind": "event", "name": event, "where": jsonpath, "entry_key": jsonpath}, or of the kinds absence, sequence, milestone, attribute, inactivity, date, schedule, price_drop, back_in_stock, followed, segment and call; see README, Triggers. steps: an array of objects with an "id" and what to do, one of "wait", "wait_until", "wait_for", "send", "webhook", "ladder", "branch", "split", "set", "list", "start", "leave" and "exit"; see README, Steps. exit_on, goal: events ({"name", "where"}) that end a run and cancel what is due, in their own transaction. reentry: {"policy": "once" | "once_per_key" | "after" with "after": interval | "parallel" with "limit": n}; without it every event enters. segment: only its members get messages. topic: what consent is asked for. transactional: needs no marketing consent, and is repeated when its outcome is unknown. ttl: a message later than this after its due time is dropped as expired. purpose: what it is for, as retention or onboarding. priority: whose messages go first when caps leave room for some only; the higher wins. enabled false = draft. With or_replace an existing journey gets a new version; running enrollments keep theirs. Errors: TE001 for a definition that cannot be run.';
 
 CREATE FUNCTION trigger_engine._create_journey(invoker name, name text, trigger jsonb, steps jsonb,
 	exit_on jsonb, goal jsonb, reentry jsonb, segment text, topic text, transactional boolean,
@@ -236,7 +315,7 @@ COMMENT ON FUNCTION trigger_engine._alter_journey(name, text, jsonb, jsonb, json
 CREATE FUNCTION trigger_engine.enable_journey(name text) RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION trigger_engine.enable_journey(text) IS 'Makes a draft or paused journey live: events of statements that start after the commit enter it.';
+COMMENT ON FUNCTION trigger_engine.enable_journey(text) IS 'Makes a journey live: events of statements that start after the commit enter it, and what its pause has held is decided now; what is older than its ttl by then expires.';
 
 CREATE FUNCTION trigger_engine._enable_journey(invoker name, name text) RETURNS void
 LANGUAGE plpgsql
@@ -248,6 +327,10 @@ DECLARE
 BEGIN
 	UPDATE trigger_engine._journeys j SET state = 'live', updated_at = trigger_engine.clock()
 	WHERE j.journey_id = journey.journey_id AND j.state <> 'live';
+	-- what a pause has held, by its reason: steps that await an event without a timeout stay where they are
+	UPDATE trigger_engine._due d SET due_at = greatest(d.first_due_at, trigger_engine.clock()), note = NULL
+	WHERE d.journey_id = journey.journey_id AND d.due_at = 'infinity' AND d.note LIKE 'journey_live:%';
+	PERFORM trigger_engine._wake_workers_at_commit();
 END
 $$;
 COMMENT ON FUNCTION trigger_engine._enable_journey(name, text) IS 'Behind enable_journey().';
@@ -256,7 +339,7 @@ CREATE FUNCTION trigger_engine.disable_journey(name text) RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION trigger_engine.disable_journey(text) IS
-'Pauses a journey: nothing enters it, and what comes due is withheld with the gate journey_live.';
+'Pauses a journey: nothing enters it, and what comes due is held until enable_journey(). Exit events and cancel_sends() go on working.';
 
 CREATE FUNCTION trigger_engine._disable_journey(invoker name, name text) RETURNS void
 LANGUAGE plpgsql
@@ -271,6 +354,27 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trigger_engine._disable_journey(name, text) IS 'Behind disable_journey().';
+
+CREATE FUNCTION trigger_engine.archive_journey(name text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'te_call_as_owner'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION trigger_engine.archive_journey(text) IS
+'Puts a journey away: nothing enters it any more, its runs are ended and what is due is cancelled; its versions and its history stay under its name. enable_journey() takes it out again. Returns how many messages were cancelled.';
+
+CREATE FUNCTION trigger_engine._archive_journey(invoker name, name text) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	journey trigger_engine._journeys := trigger_engine._find_journey(invoker, name);
+BEGIN
+	UPDATE trigger_engine._journeys j SET state = 'archived', updated_at = trigger_engine.clock()
+	WHERE j.journey_id = journey.journey_id AND j.state <> 'archived';
+	RETURN trigger_engine._cancel_sends(invoker, name, NULL, format('journey "%s" was archived', name));
+END
+$$;
+COMMENT ON FUNCTION trigger_engine._archive_journey(name, text) IS 'Behind archive_journey().';
 
 CREATE FUNCTION trigger_engine.drop_journey(name text, if_exists boolean DEFAULT false) RETURNS boolean
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
@@ -299,8 +403,10 @@ BEGIN
 		g.step, s.step ->> 'channel', 'cancelled', 'journey_live', format('journey "%s" was dropped', name), coalesce(g.first_due_at, g.due_at),
 		g.event_id, g.event_at, trigger_engine.clock(), trigger_engine.clock(), g.attempt
 	FROM gone g JOIN trigger_engine._journey_versions v USING (journey_id, version)
-	CROSS JOIN LATERAL jsonb_array_elements(v.steps) s(step)
+	CROSS JOIN LATERAL jsonb_array_elements(trigger_engine._flat_steps(v.steps)) s(step)
 	WHERE s.step ->> 'id' = g.step AND s.step ? 'send';
+	DELETE FROM trigger_engine._digests x WHERE x.journey_id = journey.journey_id;
+	DELETE FROM trigger_engine._digest_events x WHERE x.journey_id = journey.journey_id;
 	DELETE FROM trigger_engine._entry_keys k WHERE k.journey_id = journey.journey_id;
 	DELETE FROM trigger_engine._exits x WHERE x.journey_id = journey.journey_id;
 	DELETE FROM trigger_engine._journey_versions v WHERE v.journey_id = journey.journey_id;
@@ -312,7 +418,8 @@ COMMENT ON FUNCTION trigger_engine._drop_journey(name, text, boolean) IS 'Behind
 
 CREATE VIEW trigger_engine.journeys AS
 SELECT j.journey_id, j.name, j.state, j.version, v.trigger, v.steps, v.exit_on, v.goal, v.reentry, v.segment, v.topic,
-	v.transactional, v.ttl, v.purpose, v.priority, j.description, j.owner, j.created_at, j.updated_at
+	v.transactional, v.ttl, v.purpose, v.priority, j.description, j.owner, j.created_at, j.updated_at,
+	v.trigger ->> 'kind' AS trigger_kind
 FROM trigger_engine._journeys j JOIN trigger_engine._journey_versions v USING (journey_id, version);
 COMMENT ON VIEW trigger_engine.journeys IS 'Journeys with their current version.';
 

@@ -7,7 +7,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT coalesce((SELECT (min(p.provider_id) % 63 + 1)::smallint
-		FROM trigger_engine._journey_versions v CROSS JOIN LATERAL jsonb_array_elements(v.steps) s(step)
+		FROM trigger_engine._journey_versions v CROSS JOIN LATERAL jsonb_array_elements(trigger_engine._flat_steps(v.steps)) s(step)
 		JOIN trigger_engine._providers p ON CASE WHEN s.step ->> 'provider' IS NOT NULL THEN p.name = s.step ->> 'provider'
 			ELSE p.channel = s.step ->> 'channel' AND p.state = 'active' END
 		WHERE v.journey_id = $1 AND v.version = $2 AND s.step ->> 'id' = $3), 0::smallint)
@@ -118,7 +118,7 @@ SELECT d.send_id, d.user_id, coalesce(j.name, 'journey ' || d.journey_id), d.ste
 	d.event_id, d.event_at, d.journey_id, NULL, NULL
 FROM trigger_engine._due d JOIN trigger_engine._journeys j ON j.journey_id = d.journey_id
 JOIN trigger_engine._journey_versions v ON v.journey_id = d.journey_id AND v.version = d.version
-CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(v.steps) s(step)
+CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(trigger_engine._flat_steps(v.steps)) s(step)
 WHERE s.step ->> 'id' = d.step AND s.step ? 'send';
 COMMENT ON VIEW trigger_engine.sends IS
 'Every message, planned, under way and past. state: due (send_id is NULL until the first decision; reason says what held it or why it is tried again), claimed, accepted, rejected, unknown (handed over, answer not known), withheld (gate and reason say what stopped it), cancelled (exit or goal), expired. attempts: hand-overs. took: hand-over to answer, in real time. template_version and template_locale: the text that was rendered; a NULL locale is the default text.';
@@ -130,9 +130,9 @@ AS $$
 		CASE WHEN stop.n IS NULL OR g.n OPERATOR(pg_catalog.<) stop.n THEN pg_catalog.jsonb_build_object('gate', g.name, 'result', 'pass')
 			ELSE pg_catalog.jsonb_build_object('gate', g.name, 'result', 'stop', 'reason', $3) END ORDER BY g.n)
 	FROM (VALUES (1, 'journey_live'), (2, 'entry'), (3, 'exit'), (4, 'expiry'), (5, 'segment'), (6, 'consent'),
-		(7, 'cap'), (8, 'quiet_hours'), (9, 'endpoint'), (10, 'render'), (11, 'provider')) AS g(n, name)
+		(7, 'holdout'), (8, 'experiment'), (9, 'cap'), (10, 'quiet_hours'), (11, 'endpoint'), (12, 'render'), (13, 'provider')) AS g(n, name)
 	LEFT JOIN LATERAL (SELECT s.n FROM (VALUES (1, 'journey_live'), (2, 'entry'), (3, 'exit'), (3, 'goal'), (4, 'expiry'),
-		(5, 'segment'), (6, 'consent'), (7, 'cap'), (8, 'quiet_hours'), (9, 'endpoint'), (10, 'render'), (11, 'provider')) AS s(n, name) WHERE s.name OPERATOR(pg_catalog.=) $2) stop ON true
+		(5, 'segment'), (6, 'consent'), (7, 'holdout'), (8, 'experiment'), (9, 'cap'), (10, 'quiet_hours'), (11, 'endpoint'), (12, 'render'), (13, 'provider')) AS s(n, name) WHERE s.name OPERATOR(pg_catalog.=) $2) stop ON true
 	WHERE stop.n IS NULL OR g.n OPERATOR(pg_catalog.<=) stop.n
 $$;
 COMMENT ON FUNCTION trigger_engine._gates(text, text, text) IS
@@ -181,40 +181,6 @@ FROM trigger_engine._due d LEFT JOIN trigger_engine._journeys j USING (journey_i
 COMMENT ON VIEW trigger_engine.queue_status IS
 'The queue by journey: rows that wait, rows whose time has come, the next time, how late the oldest is, and how many are retries or held by a gate.';
 
-CREATE FUNCTION trigger_engine.explain_send(send_id bigint)
-RETURNS TABLE (step integer, what text, result text, detail text)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-	WITH send AS (
-		SELECT * FROM trigger_engine.sends s WHERE s.send_id = $1
-	), line AS (
-		SELECT 1 AS part, 0::bigint AS n, 'event' AS what, coalesce(e.name, 'event of ' || s.entry_key) AS result,
-			format('user %s at %s: %s', s.user_id, s.event_at, coalesce(e.properties::text, '')) AS detail
-		FROM send s LEFT JOIN trigger_engine.events e ON e.user_id = s.user_id AND e.occurred_at = s.event_at AND e.event_id = s.event_id
-		UNION ALL
-		SELECT 2, 0, 'due', s.state, format('journey %s version %s, step %s on %s, due at %s', s.journey, s.version, s.step, s.channel, s.due_at)
-		FROM send s
-		UNION ALL
-		SELECT 3, g.n, 'gate ' || (g.gate ->> 'gate'), g.gate ->> 'result', g.gate ->> 'reason'
-		FROM send s CROSS JOIN LATERAL jsonb_array_elements(trigger_engine._gates(s.state, s.gate, s.reason)) WITH ORDINALITY AS g(gate, n)
-		WHERE s.state NOT IN ('due', 'claimed')
-		UNION ALL
-		SELECT 4, 0, 'template', t.step ->> 'send', format('version %s, %s', s.template_version,
-			coalesce('text for ' || s.template_locale, 'default text'))
-		FROM send s JOIN trigger_engine._journey_versions v ON v.journey_id = s.journey_id AND v.version = s.version
-		CROSS JOIN LATERAL jsonb_array_elements(v.steps) t(step)
-		WHERE t.step ->> 'id' = s.step AND s.template_version IS NOT NULL
-		UNION ALL
-		SELECT 5, a.attempt, 'attempt ' || a.attempt, a.outcome,
-			concat_ws(', ', a.at, 'status ' || a.status, 'took ' || a.took, a.reason, a.response)
-		FROM send s JOIN trigger_engine.attempts a ON a.user_id = s.user_id AND a.send_id = s.send_id
-	)
-	SELECT row_number() OVER (ORDER BY part, n)::integer, what, result, detail FROM line ORDER BY 1
-$$;
-COMMENT ON FUNCTION trigger_engine.explain_send(bigint) IS
-'The story of a send: its event, when it was due, what each gate said, which text was rendered, every attempt.';
-
 /* ---- actions ---- */
 
 CREATE FUNCTION trigger_engine.cancel_sends(journey text DEFAULT NULL, user_id text DEFAULT NULL, reason text DEFAULT NULL)
@@ -245,6 +211,8 @@ BEGIN
 		WHERE (wanted IS NULL OR d.journey_id = wanted) AND (user_id IS NULL OR d.user_id = user_id)
 			AND d.journey_id IN (SELECT j.journey_id FROM trigger_engine._journeys j
 				WHERE trigger_engine._may_act_for(invoker, j.owner)) RETURNING *
+	), digest AS (
+		DELETE FROM trigger_engine._digests x USING gone g WHERE x.user_id = g.user_id AND x.journey_id = g.journey_id AND x.entry_key = g.entry_key
 	), run AS (
 		INSERT INTO trigger_engine._enrollments AS r (user_id, journey_id, entry_key, version, entered_at, exited_at, exit_reason)
 		SELECT DISTINCT ON (g.user_id, g.journey_id, g.entry_key) g.user_id, g.journey_id, g.entry_key, g.version, g.event_at,
@@ -259,7 +227,7 @@ BEGIN
 			g.step, s.step ->> 'channel', 'cancelled', 'exit', why, coalesce(g.first_due_at, g.due_at), g.event_id,
 			g.event_at, trigger_engine.clock(), trigger_engine.clock(), g.attempt
 		FROM gone g JOIN trigger_engine._journey_versions v USING (journey_id, version)
-		CROSS JOIN LATERAL jsonb_array_elements(v.steps) s(step)
+		CROSS JOIN LATERAL jsonb_array_elements(trigger_engine._flat_steps(v.steps)) s(step)
 		WHERE s.step ->> 'id' = g.step AND s.step ? 'send' RETURNING 1
 	)
 	SELECT count(*) INTO result FROM send;

@@ -52,6 +52,7 @@ AS $$
 DECLARE
 	now timestamptz := trigger_engine.clock();
 	changed bigint;
+	news bigint[];
 BEGIN
 	IF action IS NULL OR action NOT IN ('seen', 'unseen', 'read', 'unread', 'archived', 'unarchived', 'interacted',
 		'snoozed', 'unsnoozed') THEN
@@ -61,6 +62,11 @@ BEGIN
 	IF (action = 'snoozed') <> (snooze_until IS NOT NULL) THEN
 		RAISE EXCEPTION 'snooze_until goes with the action "snoozed" and only with it' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	SELECT array_agg(m.send_id ORDER BY m.send_id) INTO news FROM trigger_engine.inbox m
+	WHERE m.user_id = user_id AND (send_ids IS NULL OR m.send_id = ANY (send_ids))
+		AND CASE WHEN action IN ('seen', 'read') THEN m.seen_at IS NULL AND m.read_at IS NULL
+			WHEN action = 'interacted' THEN m.interacted_at IS NULL
+			WHEN action = 'archived' THEN m.archived_at IS NULL END;
 	UPDATE trigger_engine.inbox m SET
 		seen_at = CASE WHEN action IN ('seen', 'read', 'interacted') THEN coalesce(m.seen_at, now)
 			WHEN action = 'unseen' THEN NULL ELSE m.seen_at END,
@@ -73,8 +79,12 @@ BEGIN
 			WHEN action = 'unsnoozed' THEN NULL ELSE m.snoozed_until END
 	WHERE m.user_id = user_id AND (send_ids IS NULL OR m.send_id = ANY (send_ids));
 	GET DIAGNOSTICS changed = ROW_COUNT;
+	IF news IS NOT NULL THEN
+		PERFORM trigger_engine._record_for_user(user_id, news, CASE action WHEN 'interacted' THEN 'clicked'
+			WHEN 'archived' THEN 'dismissed' ELSE 'opened' END);
+	END IF;
 	RETURN changed;
 END
 $$;
 COMMENT ON FUNCTION trigger_engine.mark_inbox(text, text, bigint[], timestamptz) IS
-'Marks messages of a user: seen, read (implies seen), interacted (implies read), archived, snoozed (with snooze_until), or the reverse. send_ids NULL = all of them. Returns how many rows.';
+'Marks messages of a user: seen, read (implies seen), interacted (implies read), archived, snoozed (with snooze_until), or the reverse. send_ids NULL = all of them. The first time is an interaction as well: seen or read is opened, interacted is clicked, archived is dismissed. Returns how many rows.';

@@ -15,7 +15,8 @@ AS $function$
 	FROM (VALUES
 		('trigger_engine.events', 'occurred_at', 'trigger_engine.event_retention', 'trigger_engine.event_lead'),
 		('trigger_engine._sends', 'finished_at', 'trigger_engine.history_retention', 'trigger_engine.event_lead'),
-		('trigger_engine._attempts', 'at', 'trigger_engine.history_retention', 'trigger_engine.event_lead')
+		('trigger_engine._attempts', 'at', 'trigger_engine.history_retention', 'trigger_engine.event_lead'),
+		('trigger_engine._interactions', 'recorded_at', 'trigger_engine.history_retention', 'trigger_engine.event_lead')
 	) AS t(parent, time_column, retention, lead_time)
 $function$;
 COMMENT ON FUNCTION trigger_engine._partitioned_tables() IS
@@ -248,29 +249,79 @@ $function$;
 COMMENT ON FUNCTION trigger_engine._trim_slots() IS
 'Deletes a batch of slots that no cap looks back to; true if there may be more.';
 
+CREATE FUNCTION trigger_engine._trim_digests() RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	batch CONSTANT integer := 10000;
+	n	  bigint;
+BEGIN
+	DELETE FROM trigger_engine._digest_events WHERE ctid = ANY (ARRAY(
+		SELECT d.ctid FROM trigger_engine._digest_events d WHERE d.event_at < trigger_engine.clock() - interval '31 days'
+			AND NOT EXISTS (SELECT FROM trigger_engine._due q
+				WHERE q.user_id = d.user_id AND q.journey_id = d.journey_id AND q.entry_key = d.entry_key)
+		ORDER BY d.event_at LIMIT batch FOR UPDATE OF d SKIP LOCKED));
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n = batch;
+END
+$function$;
+COMMENT ON FUNCTION trigger_engine._trim_digests() IS
+'Deletes a batch of collected events of a month ago whose run waits for nothing more; true if there may be more.';
+
+CREATE FUNCTION trigger_engine._take_maintenance_turn() RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_advisory_xact_lock('trigger_engine._partitioned_tables'::regproc::oid::bigint)
+$$;
+COMMENT ON FUNCTION trigger_engine._take_maintenance_turn() IS
+'Waits until no other session of this database maintains, and keeps the turn until the end of the transaction.';
+
 CREATE FUNCTION trigger_engine._maintain(invoker name) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
 	fence text := trigger_engine._fence();
+	tries integer := 0;
 BEGIN
 	IF fence IS NOT NULL THEN
 		RAISE NOTICE 'nothing is maintained here: %', fence;
 		RETURN;
 	END IF;
-	-- not at the same time as the maintenance worker, whose locks come in another order
-	LOCK TABLE ONLY trigger_engine.events, ONLY trigger_engine._sends, ONLY trigger_engine._attempts
-		IN SHARE UPDATE EXCLUSIVE MODE;
-	WHILE trigger_engine._retire_partition() LOOP
+	-- the pieces of the maintenance worker take their locks in another order
+	PERFORM trigger_engine._take_maintenance_turn();
+	-- its locks are asked for briefly, so that nobody queues behind them; here we may ask again
+	LOOP
+		BEGIN
+			EXIT WHEN NOT trigger_engine._retire_partition();
+		EXCEPTION WHEN lock_not_available THEN
+			IF tries = 20 THEN
+				RAISE;
+			END IF;
+			tries := tries + 1;
+			PERFORM pg_sleep(0.05);
+		END;
 	END LOOP;
 	WHILE trigger_engine._trim_default_rows() LOOP
 	END LOOP;
 	WHILE trigger_engine._trim_slots() LOOP
 	END LOOP;
+	WHILE trigger_engine._trim_digests() LOOP
+	END LOOP;
+	PERFORM trigger_engine._finish_erasures();
 	WHILE trigger_engine._make_partition() LOOP
 	END LOOP;
+	WHILE trigger_engine._fold_metrics() LOOP
+	END LOOP;
 	PERFORM trigger_engine._rebuild_all_events();
+	PERFORM trigger_engine._trim_segments();
+	PERFORM trigger_engine._try_segment(s.name) FROM trigger_engine._segments s ORDER BY s.name;
+	WHILE trigger_engine._run_timers() LOOP
+	END LOOP;
+	WHILE trigger_engine._run_fanout() LOOP
+	END LOOP;
 END
 $function$;
 COMMENT ON FUNCTION trigger_engine._maintain(name) IS 'Body of maintain().';
@@ -279,4 +330,4 @@ CREATE FUNCTION trigger_engine.maintain() RETURNS void
 AS 'MODULE_PATHNAME', 'te_call_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION trigger_engine.maintain() IS
-'Does at once, in this transaction, what the maintenance worker does every minute: makes partitions ahead, moves rows out of the DEFAULT partitions, retires what is older than trigger_engine.event_retention and trigger_engine.history_retention, forgets tracked tables that were dropped. For servers without preloaded workers and for tests. A notice and nothing else while the installation stamp does not match. Must run under READ COMMITTED.';
+'Does at once, in this transaction, what the maintenance worker does every minute: makes partitions ahead, moves rows out of the DEFAULT partitions, retires what is older than trigger_engine.event_retention and trigger_engine.history_retention, counts messages and interactions into the metrics, forgets tracked tables that were dropped, makes a pass over every segment, and lets those enter whom timers and fan-outs of triggers are about. For servers without preloaded workers and for tests. A notice and nothing else while the installation stamp does not match. Must run under READ COMMITTED.';

@@ -19,6 +19,7 @@ GRANT EXECUTE ON FUNCTION trigger_engine._is_watched(text, text, jsonb, timestam
 GRANT EXECUTE ON FUNCTION trigger_engine._next_event_id(regclass) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.clock() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine._gates(text, text, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION trigger_engine._flat_steps(jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.render(text, jsonb, text, jsonb, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.render_json(text, json, text, jsonb, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION trigger_engine.check_template(text, jsonb) TO PUBLIC;
@@ -74,6 +75,10 @@ AS $$
 	WITH listed(level, privilege, object) AS (VALUES
 		('reader', 'SELECT', '{journeys,quiet_hours,caps,segments,templates,template_versions,providers,event_schemas,tracked_tables,sends,decisions,attempts,enrollments,consents,queue_status,template_cache,worker_status,quarantined_events,all_events,translations,holidays}'),
 		('reader', 'EXECUTE', '{explain_send,in_segment,segment_members,_template_cache,_worker_status,_tracked_events,translations_for,missing_translations,is_holiday,is_working_day,next_working_day}'),
+		('reader', 'SELECT', '{list_members,exposures}'),
+		('reader', 'EXECUTE', '{life_stage}'),
+		('app', 'EXECUTE', '{life_stage,start_journey,leave_journey,add_to_list,remove_from_list}'),
+		('analyst', 'EXECUTE', '{archive_journey,move_enrollments,set_life_stages,start_journey,leave_journey,add_to_list,remove_from_list}'),
 		('app', 'INSERT', '{events}'),
 		('app', 'SELECT,INSERT,UPDATE,DELETE', '{users,endpoints}'),
 		('app', 'EXECUTE', '{set_consent,set_message_limits,inbox,inbox_counts,mark_inbox,in_segment,is_holiday,is_working_day,next_working_day}'),
@@ -86,6 +91,37 @@ AS $$
 		('reader', 'EXECUTE', '{model_parameters,model_metrics,model_features,predict,engagement_probability,interests,relevance_score,similar_items,recommend,hour_probabilities,best_hour}'),
 		('app', 'EXECUTE', '{record_engagement,engagement_probability,add_interest,interests,relevance_score,set_item,record_basket,similar_items,recommend,best_hour}'),
 		('analyst', 'EXECUTE', '{purchase_summary,fit_churn,fit_spend,rfm,kmeans,fit_kmeans,choose_k,set_interest_dimension,refresh_interests,refresh_recommendations,backtest_recommendations,backtest_hours,train_model,update_model,backtest_model,model_drift,evaluate_predictions,engagement_features,fit_beta_prior,refresh_engagement,retrain_model,rollback_model,drop_model}'),
+		('reader', 'SELECT', '{interactions}'),
+		('app', 'EXECUTE', '{record_interaction,resolve_click,resolve_open,ingest_sns,ingest_sendgrid,ingest_postmark,ingest_mailgun,ingest_twilio,ingest_webhook}'),
+		('reader', 'SELECT', '{link_tracking}'),
+		('analyst', 'EXECUTE', '{set_link_tracking}'),
+		('admin', 'EXECUTE', '{rotate_link_key,set_callback_secret}'),
+		('reader', 'SELECT', '{offers,user_offers,surveys,answers,traits}'),
+		('reader', 'EXECUTE', '{survey_results,_answer_class}'),
+		('app', 'EXECUTE', '{reserve_offer,redeem_offer,ask,record_answer,set_traits}'),
+		('analyst', 'EXECUTE', '{create_offer,drop_offer,import_offer_codes,generate_offer_codes,create_survey,drop_survey,set_traits,segment_clusters,cluster_drift}'),
+		('reader', 'EXECUTE', '{user_timeline,explain_journey}'),
+		('reader', 'EXECUTE', '{why_not}'),
+		('analyst', 'EXECUTE', '{dry_run}'),
+		('reader', 'SELECT', '{message_metrics,journey_metrics,step_metrics,channel_metrics,variant_metrics,purpose_metrics,decision_reasons,delivery_latency,now_status}'),
+		('reader', 'EXECUTE', '{funnel,retention}'),
+		('reader', 'SELECT', '{conversion_rules,conversions,conversion_metrics}'),
+		('analyst', 'EXECUTE', '{set_conversion}'),
+		('reader', 'SELECT', '{topics,legal_bases,suppressions}'),
+		('reader', 'EXECUTE', '{preferences}'),
+		('app', 'EXECUTE', '{set_preference,set_preferences,preferences,suppress,unsuppress}'),
+		('app', 'EXECUTE', '{identify}'),
+		('app', 'EXECUTE', '{consent_token,unsubscribe,unsubscribe_info,request_opt_in,confirm_opt_in,preference_center,save_preferences}'),
+		('admin', 'EXECUTE', '{rotate_token_key,export_user,erase_user,readmit_user}'),
+		('analyst', 'EXECUTE', '{create_topic,drop_topic}'),
+		('admin', 'EXECUTE', '{set_legal_basis,set_preference,set_preferences,suppress,unsuppress}'),
+		('reader', 'SELECT', '{segment_memberships,segment_log,segment_status}'),
+		('reader', 'EXECUTE', '{segment_size,segment_overlap,segment_at,segment_recipes}'),
+		('analyst', 'EXECUTE', '{refresh_segment,explain_segment}'),
+		('reader', 'EXECUTE', '{suggest_delay}'),
+		('reader', 'EXECUTE', '{experiment_results,experiment_decision,holdout_lift,_experiment_counts,_compare_rates,_check_guardrails,_broken_guardrails,journey_chart,report_html,report_template,_report_steps,_report_days,_report_experiments,_report_context}'),
+		('admin', 'EXECUTE', '{create_provider_kind,drop_provider_kind}'),
+		('reader', 'SELECT', '{provider_kinds}'),
 		('admin', 'EXECUTE', '{create_provider,alter_provider,drop_provider,set_secret,pause,resume,stop_workers,start_workers,wait_until_idle,set_clock,advance_clock,maintain,retry_sends,set_consent}')
 	), ranks(level, includes) AS (VALUES ('reader', '{reader}'::text[]), ('app', '{app}'), ('analyst', '{reader,analyst}'),
 		('admin', '{reader,analyst,admin}'))

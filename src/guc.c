@@ -22,6 +22,7 @@
 
 char	   *te_guc_allowed_private_cidrs = "";
 int			te_guc_batch_size = 500;
+char	   *te_guc_click_url = "";
 char	   *te_guc_databases = "*";
 char	   *te_guc_default_zone = "UTC";
 int			te_guc_drain_timeout = 2000;
@@ -32,8 +33,10 @@ bool		te_guc_ingest = true;
 char	   *te_guc_installation = "";
 int			te_guc_max_databases = 16;
 int			te_guc_max_in_flight = 1000;
+char	   *te_guc_open_url = "";
 int			te_guc_partition_interval = 7 * MINUTES_PER_DAY;
 int			te_guc_poll_interval = 1000;
+char	   *te_guc_public_url = "";
 char	   *te_guc_secret_directory = "";
 int			te_guc_segment_timeout = 2000;
 int			te_guc_template_cache = 16384;
@@ -53,6 +56,31 @@ bool		te_guc_virtual_clock = false;
 int			te_guc_workers = 1;
 
 /*
+ * Check hook of the beginnings of links: empty, or a link that can stand in an attribute
+ * of HTML as it is.
+ */
+static bool
+check_link_url(char **newval, void **extra, GucSource source)
+{
+	const char *url = *newval;
+
+	if (url[0] == '\0')
+		return true;
+	if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
+	{
+		GUC_check_errdetail("It must begin with https:// or http://.");
+		return false;
+	}
+	for (; *url; url++)
+		if (*url <= ' ' || *url >= 0x7f || strchr("\"'<>\\`", *url))
+		{
+			GUC_check_errdetail("It must not contain spaces, quotes, angle brackets or anything but ASCII.");
+			return false;
+		}
+	return true;
+}
+
+/*
  * The settings up to the templates'.
  */
 static void
@@ -67,6 +95,11 @@ define_first_settings(void)
 							"Most due rows that one claim takes.", NULL,
 							&te_guc_batch_size, 500, 1, 10000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("trigger_engine.click_url",
+							   "What the token of a rewritten link is put behind, such as https://shop.example/c/.",
+							   "The page there calls resolve_click() and redirects. Empty: links are not rewritten.",
+							   &te_guc_click_url, "",
+							   PGC_SIGHUP, 0, check_link_url, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomStringVariable("trigger_engine.databases",
 								   "Databases whose queues are drained, separated by commas; * means every database that has the extension.",
@@ -114,6 +147,11 @@ define_first_settings(void)
 							"Most messages that one worker has under way at a time.", NULL,
 							&te_guc_max_in_flight, 1000, 1, 100000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("trigger_engine.open_url",
+							   "What the token of the picture that counts opens is put behind.",
+							   "The page there calls resolve_open() and answers with a picture of one pixel. Empty: mails have no such picture.",
+							   &te_guc_open_url, "",
+							   PGC_SIGHUP, 0, check_link_url, NULL, NULL);
 	DefineCustomIntVariable("trigger_engine.partition_interval",
 							"Span of one partition of events and of history.", NULL,
 							&te_guc_partition_interval, 7 * MINUTES_PER_DAY, 60, 366 * MINUTES_PER_DAY,
@@ -123,6 +161,11 @@ define_first_settings(void)
 							"A committing session wakes it at once; polling finds what a prepared transaction left.",
 							&te_guc_poll_interval, 1000, 10, 3600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomStringVariable("trigger_engine.public_url",
+							   "Where people reach the application, for links in messages: https://example.com/mail.",
+							   "Templates get unsubscribe_url and preferences_url below it; without it they have none.",
+							   &te_guc_public_url, "",
+							   PGC_SIGHUP, 0, check_link_url, NULL, NULL);
 	DefineCustomStringVariable("trigger_engine.secret_directory",
 							   "Directory that file: references of secrets are read from.", NULL,
 							   &te_guc_secret_directory, "",

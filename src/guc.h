@@ -8,6 +8,7 @@
 
 extern char *te_guc_allowed_private_cidrs;
 extern int	te_guc_batch_size;
+extern char *te_guc_click_url;
 extern char *te_guc_databases;
 extern char *te_guc_default_zone;
 extern int	te_guc_drain_timeout;
@@ -18,8 +19,10 @@ extern bool te_guc_ingest;
 extern char *te_guc_installation;
 extern int	te_guc_max_databases;
 extern int	te_guc_max_in_flight;
+extern char *te_guc_open_url;
 extern int	te_guc_partition_interval;
 extern int	te_guc_poll_interval;
+extern char *te_guc_public_url;
 extern char *te_guc_secret_directory;
 extern int	te_guc_segment_timeout;
 extern int	te_guc_template_cache;

@@ -105,6 +105,7 @@ extern void te_crypto_sha256(const void *data, size_t len, unsigned char out[32]
 extern size_t te_crypto_base64_into(const unsigned char *data, size_t len, char *out);
 extern char *te_crypto_base64(const unsigned char *data, size_t len);
 extern unsigned char *te_crypto_unbase64(const char *text, size_t *len);	/* NULL when malformed */
+extern bool te_crypto_equal(const void *a, const void *b, size_t len);
 extern void te_crypto_wipe(void *data, size_t len);
 
 /* ---- debug_point.c ---- */

@@ -204,3 +204,13 @@ te_crypto_wipe(void *data, size_t len)
 	if (data != NULL)
 		OPENSSL_cleanse(data, len);
 }
+
+/*
+ * Whether two values of the same length are equal, in a time that does not depend on
+ * where they differ. Never throws.
+ */
+bool
+te_crypto_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}

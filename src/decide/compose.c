@@ -34,9 +34,14 @@ te_compose_identity(const TeItem *item)
 static void
 compose(TeItem *item, TimestampTz now, TeContentInput *input)
 {
-	const TeStored *stored = te_stored_find(item->step->template_name, item->locale, item->tenant, &item->reason);
+	const TeStored *stored;
 
-	item->template_version = 0;
+	if (item->offer_problem)
+	{
+		item->reason = item->offer_problem;
+		return;
+	}
+	stored = te_stored_find(item->step->template_name, item->locale, item->tenant, &item->reason);
 	if (stored == NULL)
 		return;
 	item->template_version = stored->version;
@@ -87,13 +92,24 @@ compose_items(void *arg)
 }
 
 /*
+ * True for what is wrong with the server, and may not be so later.
+ */
+bool
+te_compose_may_pass(const ErrorData *failure)
+{
+	int			category = ERRCODE_TO_CATEGORY(failure->sqlerrcode);
+
+	return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_OPERATOR_INTERVENTION ||
+		category == ERRCODE_SYSTEM_ERROR || category == ERRCODE_INTERNAL_ERROR;
+}
+
+/*
  * Notes why an item could not be composed. What is wrong with the template withholds the
  * message; what is wrong with the server holds it.
  */
 static void
 note_failure(TeItem *item, const char *place, const ErrorData *failure)
 {
-	int			category = ERRCODE_TO_CATEGORY(failure->sqlerrcode);
 	const char *message = failure->message;
 	const char *after = ": ";
 
@@ -106,8 +122,7 @@ note_failure(TeItem *item, const char *place, const ErrorData *failure)
 	item->content = NULL;
 	item->reason = psprintf("template \"%s\"%s%s%s%s", item->step->template_name, place ? ", " : "", place ? place : "",
 							after, message);
-	item->compose_later = category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_OPERATOR_INTERVENTION ||
-		category == ERRCODE_SYSTEM_ERROR || category == ERRCODE_INTERNAL_ERROR;
+	item->compose_later = te_compose_may_pass(failure);
 }
 
 /*
@@ -128,6 +143,8 @@ te_compose(TeItem **items, int count, TimestampTz now)
 		items[i]->template_version = 0;
 		items[i]->template_locale = NULL;
 	}
+	te_stored_refresh(te_journey_generation());
+	te_offers_load(items, count);
 	while (work.at < count)
 	{
 		ErrorData  *failure;
@@ -175,27 +192,84 @@ te_compose_message_id(const TeItem *item)
 }
 
 /*
- * The body of a webhook after Standard Webhooks: type, timestamp, data.
+ * Has the provider's kind make the request of one item.
+ */
+static void
+compose_request(TeItem *item, TimestampTz now)
+{
+	TeOutgoing	outgoing = {0};
+
+	outgoing.content = item->content;
+	outgoing.endpoint = item->endpoint;
+	outgoing.address = item->address;
+	outgoing.send_id = item->send_id;
+	outgoing.message_id = te_compose_message_id(item);
+	outgoing.user_id = item->user_id;
+	outgoing.journey = item->journey_name;
+	outgoing.step = item->step_id;
+	outgoing.now = now;
+	outgoing.now_text = te_context_iso_time(now);
+	outgoing.ttl = item->expires_at == DT_NOEND ? -1 : Max(item->expires_at - now, 0) / USECS_PER_SEC;
+	outgoing.transactional = item->transactional;
+	/* large mailbox providers take marketing only with a way out that needs one click */
+	if (strcmp(item->channel, "email") == 0 && !item->transactional && !item->topic_exempt)
+		outgoing.unsubscribe_url = te_context_link(item, "unsubscribe", "unsubscribe");
+	item->provider->ops->compose(item->provider, &outgoing);
+	item->message_id = unconstify(char *, outgoing.message_id);
+	item->url = outgoing.url;
+	item->own_url = outgoing.own_url;
+	item->headers = outgoing.headers;
+	item->body = outgoing.body;
+	item->body_len = outgoing.body_len;
+	if (outgoing.why)
+	{
+		item->verdict = TE_WITHHOLD;
+		item->gate = TE_GATE_PROVIDER;
+		item->reason = outgoing.why;
+		te_slots_untake(item);
+	}
+}
+
+/*
+ * Composes the requests from the one at work on.
+ */
+static void
+compose_requests(void *arg)
+{
+	Work	   *work = arg;
+
+	for (; work->at < work->count; work->at++)
+	{
+		TeItem	   *item = work->items[work->at];
+
+		if (item->is_send && item->verdict == TE_PASS && item->provider && item->provider->ops)
+			compose_request(item, work->now);
+	}
+}
+
+/*
+ * Makes the requests of all items that are going out, which have their number by now;
+ * those that cannot be made are withheld, or held when the server is at fault. One
+ * subtransaction guards them all.
  */
 void
-te_compose_webhook(TeItem *item, TimestampTz now)
+te_compose_requests(TeItem **items, int count, TimestampTz now)
 {
-	char	   *type = te_json_text(item->content, "type", "content");
-	StringInfoData body;
+	Work		work = {items, count, 0, now};
 
-	initStringInfo(&body);
-	appendStringInfoString(&body, "{\"type\":");
-	escape_json(&body, type ? type : psprintf("journey.%s", item->journey_name));
-	appendStringInfo(&body, ",\"timestamp\":\"%s\",\"data\":{\"send_id\":\"" INT64_FORMAT "\",\"user_id\":",
-					 te_context_iso_time(now), item->send_id);
-	escape_json(&body, item->user_id);
-	appendStringInfoString(&body, ",\"journey\":");
-	escape_json(&body, item->journey_name);
-	appendStringInfoString(&body, ",\"step\":");
-	escape_json(&body, item->step_id);
-	appendStringInfoString(&body, ",\"content\":");
-	(void) JsonbToCString(&body, &item->content->root, VARSIZE(item->content));
-	appendStringInfoString(&body, "}}");
-	item->body = body.data;
-	item->body_len = body.len;
+	while (work.at < count)
+	{
+		ErrorData  *failure;
+		TeItem	   *item;
+
+		if (te_db_subtransaction(compose_requests, &work, &failure))
+			break;
+		item = items[work.at];
+		te_gate_hold(item, TE_GATE_PROVIDER, psprintf("provider \"%s\": %s", item->provider_name, failure->message), now);
+		if (!te_compose_may_pass(failure))
+			item->verdict = TE_WITHHOLD;
+		te_slots_untake(item);
+		FreeErrorData(failure);
+		work.at++;
+	}
 }

@@ -2,16 +2,20 @@
  * context.c
  *		What templates may refer to.
  *
- * Nothing is copied: the context is made of references to what the item holds.
+ * Nothing is copied: the context is made of references to what the item holds. What has
+ * to be worked out is so only for a template that names it; that needs a transaction
+ * with SPI connected.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 
 #include "common/common.h"
 #include "decide/decide.h"
+#include "guc.h"
 #include "message/message.h"
 
 /* Members of an object that is being put together. */
@@ -171,6 +175,72 @@ event_value(const TeItem *item)
 }
 
 /*
+ * A page of the application for this user, with a token that lets its holder in; NULL
+ * while no public_url is set. A preview gets a token that opens nothing. In the current
+ * memory context; needs a transaction with SPI connected.
+ */
+char *
+te_context_link(const TeItem *item, const char *page, const char *scope)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[4];
+	char		nulls[5] = "    ";
+	char	   *token = "preview";
+	int			base = strlen(te_guc_public_url);
+
+	if (base == 0)
+		return NULL;
+	if (item->journey)
+	{
+		values[0] = CStringGetTextDatum(item->user_id);
+		values[1] = CStringGetTextDatum(item->channel);
+		values[2] = item->topic ? CStringGetTextDatum(item->topic) : (Datum) 0;
+		nulls[2] = item->topic ? ' ' : 'n';
+		values[3] = CStringGetTextDatum(scope);
+		te_db_execute(&plan, "SELECT trigger_engine._scoped_token($1, $2, $3, $4, '400 days')", 4, types, values, nulls, false, 1);
+		token = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	if (te_guc_public_url[base - 1] == '/')
+		base--;
+	return psprintf("%.*s/%s?token=%s", base, te_guc_public_url, page, token);
+}
+
+/*
+ * The same for templates.
+ */
+static TeValue
+link_value(const TeItem *item, const char *page, const char *scope)
+{
+	char	   *url = te_context_link(item, page, scope);
+
+	return url ? TE_VALUE_STRING(url, strlen(url)) : TE_VALUE_NIL;
+}
+
+/*
+ * The items that recommend() has for the user, each with its features.
+ */
+static TeValue
+recommended_value(const TeItem *item)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(item->user_id)};
+	Jsonb	   *list;
+	bool		isnull;
+
+	te_db_execute(&plan,
+				  "SELECT coalesce(jsonb_agg(coalesce(i.features, '{}') || jsonb_build_object('item_id', r.item_id,"
+				  " 'rank', r.rank, 'score', r.score, 'reason', r.reason) ORDER BY r.rank), '[]')"
+				  " FROM trigger_engine.recommend($1, 10) r LEFT JOIN trigger_engine._items i ON i.item_id = r.item_id",
+				  1, types, values, NULL, false, 1);
+	list = DatumGetJsonbPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return document_value(list);
+}
+
+/*
  * Fills in what a message is rendered with; strings and values are in the current
  * memory context or those of the item. Fixed members win over attributes and properties
  * of their name. Equal seeds make equal choices: the seed is the identity of the send.
@@ -178,7 +248,7 @@ event_value(const TeItem *item)
 void
 te_context_build(const TeItem *item, const TeStored *stored, TimestampTz now, TeContentInput *input)
 {
-	Members    *root = begin_members(8);
+	Members    *root = begin_members(13);
 	TeTime	   *time = palloc(sizeof(TeTime));
 	TeValue    *value = palloc(sizeof(TeValue));
 	const char *zone_source;
@@ -189,10 +259,23 @@ te_context_build(const TeItem *item, const TeStored *stored, TimestampTz now, Te
 	time->zone = input->render.zone;
 	add_value(root, "user", user_value(item));
 	add_value(root, "event", event_value(item));
+	if (item->events)
+	{
+		add_value(root, "events", document_value(item->events));
+		add_value(root, "event_count", TE_VALUE_INT(item->event_count));
+	}
 	add_text(root, "journey", item->journey_name);
 	add_text(root, "step", item->step_id);
 	add_text(root, "channel", stored->channel->name);
 	add_value(root, "now", (TeValue) {.kind = TE_TIME, .u.time = time});
+	if (stored->unsubscribe_url)
+		add_value(root, "unsubscribe_url", link_value(item, "unsubscribe", "unsubscribe"));
+	if (stored->preferences_url)
+		add_value(root, "preferences_url", link_value(item, "preferences", "preferences"));
+	if (item->offers)
+		add_value(root, "offers", document_value(item->offers));
+	if (stored->recommended)
+		add_value(root, "recommended", recommended_value(item));
 	*value = end_members(root);
 	input->render.root = value;
 	input->render.locale = stored->render_locale ? stored->render_locale : "en";

@@ -142,10 +142,27 @@ te_facts_load(TeItem **items, int count)
 }
 
 /*
+ * True when the item's journey is paused and stays so until the transaction ends: then
+ * whoever ends the pause will see what was held for it. False when somebody is about to
+ * change it, whom nobody waits for.
+ */
+bool
+te_facts_lock_pause(const TeItem *item)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(item->journey_id)};
+
+	te_db_execute(&plan, "SELECT FROM trigger_engine._journeys WHERE journey_id = $1 AND state = 'paused'"
+				  " FOR SHARE SKIP LOCKED", 1, types, values, NULL, false, 0);
+	return SPI_processed > 0;
+}
+
+/*
  * True when the event ends the item's run.
  */
 static bool
-ends_run(const TeItem *item, const char *name, Jsonb *properties, const char **kind)
+ends_run(const TeItem *item, const char *name, Jsonb *properties, TimestampTz at, const char **kind)
 {
 	const TeJourney *journey = item->journey;
 	int			i;
@@ -156,7 +173,9 @@ ends_run(const TeItem *item, const char *name, Jsonb *properties, const char **k
 		bool		is_exit = i < journey->nexits;
 		const TeMatcher *matcher = is_exit ? &journey->exits[i] : &journey->goals[i - journey->nexits];
 
-		if (strcmp(matcher->event, name) == 0 && te_journey_matches(matcher, properties))
+		if (strcmp(matcher->event, name) == 0 && te_journey_matches(matcher, properties) &&
+			(!te_journey_is_without(journey, matcher) ||
+			 te_journey_breaks_absence(journey, item->event_at, item->properties, at, properties)))
 		{
 			*kind = is_exit ? "exit" : "goal";
 			return true;
@@ -248,7 +267,7 @@ load_exit_events(TeItem **items, int count)
 	if (rows.count == 0)
 		return;
 	te_rows_execute(&rows, &plan,
-					"SELECT i.ord, e.name, e.properties, e.event_id"
+					"SELECT i.ord, e.name, e.properties, e.event_id, e.occurred_at"
 					" FROM unnest($1, $2, $3, $4, $5) AS i(user_id, event_at, event_id, ord, name)"
 					" JOIN trigger_engine.events e ON e.user_id = i.user_id AND e.name = i.name"
 					" AND e.occurred_at >= i.event_at"
@@ -264,7 +283,7 @@ load_exit_events(TeItem **items, int count)
 		char	   *name = SPI_getvalue(row, desc, 2);
 		const char *kind;
 
-		if (item->exited || !ends_run(item, name, jsonb_column(row, desc, 3), &kind))
+		if (item->exited || !ends_run(item, name, jsonb_column(row, desc, 3), int8_column(row, desc, 5), &kind))
 			continue;
 		item->exited = true;
 		item->exit_reason = psprintf("%s: event \"%s\" (events/" INT64_FORMAT ")", kind, name,
@@ -388,7 +407,10 @@ te_facts_load_consents(TeItem **items, int count)
 				(topic[0] != '\0' && (item->topic == NULL || strcmp(topic, item->topic) != 0)))
 				continue;
 			if (in)
+			{
 				item->opted_in = true;
+				item->opted_in_topic |= topic[0] != '\0';
+			}
 			else
 				item->opted_out = topic[0] != '\0'
 					? psprintf("opted out of topic \"%s\" on channel %s", topic, channel)
@@ -403,7 +425,7 @@ te_facts_load_consents(TeItem **items, int count)
  * whose provider has no address of its own, marked by an empty address.
  */
 void
-te_facts_load_endpoints(TeItem **items, int count)
+te_facts_load_endpoints(TeItem **items, int count, List *providers)
 {
 	static SPIPlanPtr plan = NULL;
 	TeItem	  **sorted = palloc(sizeof(TeItem *) * Max(count, 1));
@@ -420,7 +442,7 @@ te_facts_load_endpoints(TeItem **items, int count)
 	qsort(sorted, n, sizeof(TeItem *), compare_users);
 	user_rows(&rows, sorted, n);
 	te_rows_execute(&rows, &plan,
-					"SELECT user_id, channel, address FROM trigger_engine.endpoints"
+					"SELECT user_id, channel, address, data, provider FROM trigger_engine.endpoints"
 					" WHERE user_id = ANY ($1) AND state = 'active' ORDER BY user_id, endpoint_id DESC",
 					0, NULL, NULL);
 	table = SPI_tuptable;
@@ -431,8 +453,14 @@ te_facts_load_endpoints(TeItem **items, int count)
 		int			k;
 
 		for (k = find_user(sorted, n, user_id); k < n && strcmp(sorted[k]->user_id, user_id) == 0; k++)
-			if (sorted[k]->address[0] == '\0' && strcmp(channel, sorted[k]->channel) == 0)
+			if (sorted[k]->address[0] == '\0' && strcmp(channel, sorted[k]->channel) == 0 &&
+				te_gates_serves(sorted[k], SPI_getvalue(table->vals[i], table->tupdesc, 5), providers))
+			{
+				bool		isnull;
+
 				sorted[k]->address = SPI_getvalue(table->vals[i], table->tupdesc, 3);
+				sorted[k]->endpoint = DatumGetJsonbPCopy(SPI_getbinval(table->vals[i], table->tupdesc, 4, &isnull));
+			}
 	}
 	SPI_freetuptable(table);
 }

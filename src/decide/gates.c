@@ -10,6 +10,7 @@
 
 #include "common/common.h"
 #include "decide/decide.h"
+#include "experiment/experiment.h"
 
 /* A held message is looked at again after this, doubled each time up to the most. */
 #define FIRST_HOLD (10 * USECS_PER_SEC)
@@ -29,15 +30,15 @@ stop(TeItem *item, TeVerdictKind verdict, TeGate gate, char *reason)
 /*
  * Holds an item at a gate until something may have changed.
  */
-static void
-hold(TeItem *item, TeGate gate, char *reason, TimestampTz now)
+void
+te_gate_hold(TeItem *item, TeGate gate, char *reason, TimestampTz now)
 {
 	stop(item, TE_HOLD, gate, reason);
 	item->hold_until = now + Min(FIRST_HOLD << Min(item->holds, 20), LONGEST_HOLD);
 }
 
 /*
- * The journey, its step and its version exist and are live.
+ * The journey, its step and its version exist and are live; a pause holds.
  */
 static void
 gate_journey_live(TeItem *item, TimestampTz now)
@@ -47,6 +48,12 @@ gate_journey_live(TeItem *item, TimestampTz now)
 	else if (item->step == NULL)
 		stop(item, TE_WITHHOLD, TE_GATE_JOURNEY_LIVE,
 			 psprintf("step \"%s\" does not exist in version %d", item->step_id, item->version));
+	else if (item->journey->paused)
+	{
+		te_gate_hold(item, TE_GATE_JOURNEY_LIVE, psprintf("journey \"%s\" is paused", item->journey_name), now);
+		if (te_facts_lock_pause(item))
+			item->hold_until = DT_NOEND;	/* enable_journey() has it looked at again */
+	}
 	else if (!item->journey->live)
 		stop(item, TE_WITHHOLD, TE_GATE_JOURNEY_LIVE,
 			 psprintf("journey \"%s\" is not live", item->journey_name));
@@ -78,7 +85,7 @@ gate_exit(TeItem *item, TimestampTz now)
 static void
 gate_expiry(TeItem *item, TimestampTz now)
 {
-	if (now > item->expires_at)
+	if (item->is_send && now > item->expires_at)
 		stop(item, TE_EXPIRE, TE_GATE_EXPIRY, te_gate_expiry_reason(item));
 }
 
@@ -91,32 +98,69 @@ gate_segment(TeItem *item, TimestampTz now)
 	if (item->journey->segment == NULL || !item->is_send)
 		return;
 	if (item->segment_error)
-		hold(item, TE_GATE_SEGMENT, item->segment_error, now);
+		te_gate_hold(item, TE_GATE_SEGMENT, item->segment_error, now);
 	else if (!item->in_segment)
 		stop(item, TE_WITHHOLD, TE_GATE_SEGMENT,
 			 psprintf("not in segment \"%s\"", item->journey->segment));
 }
 
 /*
- * No opt-out is on record, and an opt-in where the channel needs one.
+ * Nothing forbids the message, and an opt-in is on record where channel or topic need
+ * one.
  */
 static void
 gate_consent(TeItem *item, TimestampTz now)
 {
 	static const char *const need_opt_in[] = {"push", "web_push", "email", "sms", "whatsapp", "chat"};
+	char	   *reason = te_suppression_reason(item);
 	int			i;
 
-	if (!item->is_send || item->transactional)
+	if (!item->is_send)
 		return;
-	if (item->opted_out)
-	{
-		stop(item, TE_WITHHOLD, TE_GATE_CONSENT, item->opted_out);
+	if (reason)
+		stop(item, TE_WITHHOLD, TE_GATE_CONSENT, reason);
+	else if (item->topic_opt_in && !item->opted_in_topic && !item->transactional && !item->topic_exempt)
+		stop(item, TE_WITHHOLD, TE_GATE_CONSENT,
+			 psprintf("no opt-in on record for topic \"%s\"", item->topic));
+	if (reason || item->transactional || item->topic_exempt || item->no_opt_in_needed)
 		return;
-	}
 	for (i = 0; i < lengthof(need_opt_in) && !item->opted_in; i++)
 		if (strcmp(item->channel, need_opt_in[i]) == 0)
 			stop(item, TE_WITHHOLD, TE_GATE_CONSENT,
 				 psprintf("no opt-in on record for channel %s", item->channel));
+}
+
+/*
+ * No holdout keeps the user from marketing, or notes that one does.
+ */
+static void
+gate_holdout(TeItem *item, TimestampTz now)
+{
+	const char *holdout;
+	TeExposure *exposure;
+
+	if (!item->is_send || item->transactional)
+		return;
+	holdout = te_experiment_holdout(item->user_id, item->journey_name, item->topic, now);
+	if (holdout == NULL)
+		return;
+	exposure = palloc0(sizeof(TeExposure));
+	exposure->experiment = pstrdup(holdout);
+	exposure->variant = "holdout";
+	exposure->held_out = true;
+	item->exposures = lappend(item->exposures, exposure);
+	stop(item, TE_WITHHOLD, TE_GATE_HOLDOUT, psprintf("held out by \"%s\"", exposure->experiment));
+}
+
+/*
+ * The user's variant is among those that the message is for. The exposure is noted
+ * either way, so that both sides can be compared.
+ */
+static void
+gate_experiment(TeItem *item, TimestampTz now)
+{
+	if (item->is_send && item->step->experiment)
+		te_step_ask_experiment(item, now);
 }
 
 /*
@@ -187,13 +231,14 @@ gate_render(TeItem *item, TimestampTz now)
 			 psprintf("its event of %s is not there any more: deleted, or older than trigger_engine.event_retention",
 					  timestamptz_to_str(item->event_at)));
 	else if (item->content == NULL && item->compose_later)
-		hold(item, TE_GATE_RENDER, item->reason, now);
+		te_gate_hold(item, TE_GATE_RENDER, item->reason, now);
 	else if (item->content == NULL)
 		stop(item, TE_WITHHOLD, TE_GATE_RENDER, item->reason);
 }
 
 /*
- * A usable provider serves the channel; one that is not usable now holds the send.
+ * A usable provider serves the channel; one that is not usable now holds the send, unless
+ * the rung of a ladder follows.
  */
 static void
 gate_provider(TeItem *item, TimestampTz now)
@@ -203,8 +248,10 @@ gate_provider(TeItem *item, TimestampTz now)
 	if (item->provider_name == NULL)
 		stop(item, TE_WITHHOLD, TE_GATE_PROVIDER,
 			 psprintf("no provider serves channel %s", item->channel));
+	else if (item->reason && item->fallback)	/* another channel takes over */
+		stop(item, TE_WITHHOLD, TE_GATE_PROVIDER, item->reason);
 	else if (item->reason)		/* found unusable when it was looked up */
-		hold(item, TE_GATE_PROVIDER, item->reason, now);
+		te_gate_hold(item, TE_GATE_PROVIDER, item->reason, now);
 }
 
 static const struct
@@ -219,6 +266,8 @@ static const struct
 	[TE_GATE_EXPIRY] = {"expiry", gate_expiry},
 	[TE_GATE_SEGMENT] = {"segment", gate_segment},
 	[TE_GATE_CONSENT] = {"consent", gate_consent},
+	[TE_GATE_HOLDOUT] = {"holdout", gate_holdout},
+	[TE_GATE_EXPERIMENT] = {"experiment", gate_experiment},
 	[TE_GATE_CAP] = {"cap", gate_cap},
 	[TE_GATE_QUIET_HOURS] = {"quiet_hours", gate_quiet_hours},
 	[TE_GATE_ENDPOINT] = {"endpoint", gate_endpoint},
@@ -246,8 +295,27 @@ te_gate_expiry_reason(const TeItem *item)
 }
 
 /*
+ * Makes a provider the item's, and notes why it cannot be used.
+ */
+static void
+use_provider(TeItem *item, TeProvider *found)
+{
+	item->provider_name = pstrdup(found->name);
+	item->provider_id = found->id;
+	item->provider = found;
+	item->idempotent = found->idempotent;
+	if (found->needs_endpoint)
+		item->address = "";		/* the user's own is needed */
+	if (!found->active)
+		item->reason = psprintf("provider \"%s\" is disabled: %s", found->name,
+								found->state_reason ? found->state_reason : "by an administrator");
+	else if (found->secret_error)
+		item->reason = psprintf("provider \"%s\" cannot be used: %s", found->name, found->secret_error);
+}
+
+/*
  * Finds the provider of a send step: the named one, or the channel's first that
- * is active. Notes why it cannot be used.
+ * is active.
  */
 static void
 find_provider(TeItem *item, List *providers)
@@ -266,18 +334,37 @@ find_provider(TeItem *item, List *providers)
 				found = provider;
 		}
 	}
-	if (found == NULL)
-		return;
-	item->provider_name = pstrdup(found->name);
-	item->provider_id = found->id;
-	item->idempotent = found->idempotent;
-	if (found->url == NULL)
-		item->address = "";		/* the user's own is needed */
-	if (!found->active)
-		item->reason = psprintf("provider \"%s\" is disabled: %s", found->name,
-								found->state_reason ? found->state_reason : "by an administrator");
-	else if (found->secret_error)
-		item->reason = psprintf("provider \"%s\" cannot be used: %s", found->name, found->secret_error);
+	if (found)
+		use_provider(item, found);
+}
+
+/*
+ * Whether an endpoint that belongs to the provider of that name or kind, or to none, is
+ * served by the item's provider. A step that names no provider takes that of the endpoint.
+ */
+bool
+te_gates_serves(TeItem *item, const char *wanted, List *providers)
+{
+	ListCell   *cell;
+
+	if (wanted == NULL || wanted[0] == '\0' ||
+		strcmp(wanted, item->provider->name) == 0 || strcmp(wanted, item->provider->kind) == 0)
+		return true;
+	if (item->step->provider)
+		return false;
+	foreach(cell, providers)
+	{
+		TeProvider *provider = lfirst(cell);
+
+		if (provider->active && provider->needs_endpoint && strcmp(provider->channel, item->channel) == 0 &&
+			(strcmp(wanted, provider->name) == 0 || strcmp(wanted, provider->kind) == 0))
+		{
+			item->reason = NULL;
+			use_provider(item, provider);
+			return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -288,13 +375,18 @@ resolve(TeItem *item, List *providers)
 {
 	TeJourney  *journey = te_journey_version(item->journey_id, item->version);
 
+	item->provider = NULL;
 	item->reason = item->address = item->provider_name = item->opted_out = item->segment_error = NULL;
-	item->opted_in = item->in_segment = item->exited = false;
+	item->opted_in = item->opted_in_topic = item->in_segment = item->exited = false;
+	item->endpoint = NULL;
 	item->journey = journey;
 	item->step = journey ? te_journey_step(journey, item->step_id, &item->step_index) : NULL;
 	item->is_first = item->attempt == 0 && item->holds == 0 && item->crashes == 0 &&
 		item->send_id == 0 && journey && item->step_index == journey->first_step;
 	item->gate = TE_GATE_NONE;
+	item->has_turn = item->acts = false;
+	item->exposures = NIL;
+	item->fallback = NULL;
 	item->expires_at = DT_NOEND;
 	if (journey)
 	{
@@ -333,7 +425,9 @@ te_decide(TeItem **items, int count, List *providers, TimestampTz now)
 	te_facts_load(items, count);
 	te_facts_load_exits(items, count);
 	te_facts_load_consents(items, count);
-	te_facts_load_endpoints(items, count);
+	te_facts_load_topics(items, count);
+	te_facts_load_endpoints(items, count, providers);
+	te_facts_load_suppressions(items, count);
 	te_facts_load_segments(items, count);
 	memcpy(order, items, sizeof(TeItem *) * count);
 	te_slots_load(order, count);
@@ -341,12 +435,18 @@ te_decide(TeItem **items, int count, List *providers, TimestampTz now)
 	{
 		order[i]->verdict = TE_PASS;
 		for (gate = 0; gate < TE_GATE_RENDER && order[i]->verdict == TE_PASS; gate++)
-			gates[gate].check(order[i], now);
+		{
+			if (gate == TE_GATE_EXPIRY)
+				te_step_run(order[i], now); /* the run is under way, and goes on */
+			if (order[i]->verdict == TE_PASS)
+				gates[gate].check(order[i], now);
+		}
 		if (order[i]->verdict == TE_PASS)
 			te_slots_take(order[i], now, true);
 		else if (order[i]->verdict == TE_HOLD && (order[i]->gate == TE_GATE_CAP || order[i]->gate == TE_GATE_QUIET_HOURS))
 			te_slots_take(order[i], order[i]->hold_until, false);
 	}
+	te_step_load_digests(items, count);
 	te_compose(items, count, now);
 	for (i = 0; i < count; i++)
 	{

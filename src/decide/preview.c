@@ -385,6 +385,7 @@ te_preview_template(PG_FUNCTION_ARGS)
 				 errmsg("%s", reason),
 				 errhint("See the views trigger_engine.templates and trigger_engine.template_versions.")));
 	item.channel = unconstify(char *, preview.stored->channel->name);
+	item.offers = te_offers_sample(&item, preview.stored->offers);
 	te_context_build(&item, preview.stored, now, &preview.input);
 	preview.input.render.notice = take_notice;
 	preview.input.render.notice_arg = &preview;

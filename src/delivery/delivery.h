@@ -47,9 +47,46 @@ typedef struct TeProvider
 	int			nkeys;
 	unsigned char **keys;		/* decoded; wiped with the context */
 	size_t	   *key_lens;
+	char	   *from;			/* of mail: address and name of the sender */
+	char	   *from_name;
+	char	   *bounce;			/* where bounces go, with a place for the send's number; or NULL */
+	char	   *username;		/* wiped with the context */
+	char	   *password;
+	bool		no_tls;
+	int			connections;	/* to its host at most; 0 = by protocol */
+	bool		needs_endpoint; /* the user's own address is where or whom it goes to */
+	Jsonb	   *definition;		/* of a kind made of data, or NULL */
+	struct TeHttpRules *rules;	/* of such a kind, counted; or NULL */
+	void	   *data;			/* the kind's own */
 	char	   *secret_error;	/* why it cannot be used (secret or options), or NULL */
 	const struct TeProviderKind *ops;
 } TeProvider;
+
+/* A message on its way to a request: what a kind gets to compose one, and what it makes. */
+typedef struct TeOutgoing
+{
+	Jsonb	   *content;		/* rendered */
+	Jsonb	   *endpoint;		/* data of the user's endpoint, or NULL */
+	const char *address;		/* of the endpoint, or NULL */
+	int64		send_id;
+	const char *message_id;		/* stable over attempts: msg_ and 32 hexadecimal digits */
+	const char *user_id;
+	const char *journey;
+	const char *step;
+	const char *now_text;		/* ISO 8601 */
+	TimestampTz now;
+	int64		ttl;			/* seconds it is still of use; -1 = without end */
+	bool		transactional;
+	const char *unsubscribe_url;	/* where a mail says how to leave, unless its content does; or NULL */
+
+	/* made in the current memory context */
+	char	   *url;			/* NULL: the provider's */
+	bool		own_url;		/* it is the endpoint's, and answers speak for nobody else */
+	char	   *body;
+	size_t		body_len;
+	List	   *headers;		/* of char *, "name: value" */
+	char	   *why;			/* why it cannot be sent; nothing else counts then */
+} TeOutgoing;
 
 /* One hand-over. Strings are copied by te_delivery_submit(). */
 typedef struct TeMessage
@@ -57,7 +94,10 @@ typedef struct TeMessage
 	void	   *item;			/* the caller's, returned with the result */
 	int64		send_id;
 	const char *message_id;		/* stable over attempts: the idempotency key */
-	const char *address;		/* endpoint's own address, or NULL for the provider's */
+	const char *address;		/* of the user's endpoint, or NULL */
+	const char *url;			/* NULL: the provider's */
+	bool		own_url;
+	List	   *headers;
 	const char *body;
 	size_t		body_len;
 } TeMessage;
@@ -69,6 +109,8 @@ typedef struct TeResult
 	int			status;			/* HTTP status, 0 when none */
 	int64		took_us;		/* hand-over to outcome, real time */
 	int64		retry_after_us; /* asked for by the provider, 0 = not */
+	bool		target_only;	/* "too fast" concerns this address, not the provider */
+	TimestampTz dead_since;		/* the address was gone at this instant; 0 = now */
 	char		reason[160];
 	char		provider_ref[128];	/* the provider's own id of the message, or empty */
 	char		response[512];	/* start of the answer, cleaned to valid text */
@@ -77,31 +119,44 @@ typedef struct TeResult
 /* A kind of provider: one file each; what its functions get is in delivery_internal.h. */
 struct TeHttpRequest;
 struct TeHttpAnswer;
+struct TeTransfer;
+struct TeTokenRequest;
 
 typedef struct TeProviderKind
 {
 	const char *kind;
 	const char *channel;
 	bool		idempotent;
+	bool		secret_optional;
 	const char *const *option_keys;
 	const char *const *secret_keys;
 	size_t		max_body;		/* bytes; a longer body is rejected unsent */
 
-	/* checks a secret as set_secret() gets it; throws */
+	/* reads what options the kind has of its own, and sets where messages go; throws; may be NULL */
+	void		(*read_options) (TeProvider *provider, Jsonb *options, const char *what);
+	/* checks a secret as set_secret() gets it; throws; NULL: the definition says it */
 	void		(*check_secret) (Jsonb *secret);
 	/* decodes it into the provider; returns why not, palloc'ed, or NULL */
 	char	   *(*load_secret) (TeProvider *provider, Jsonb *secret, MemoryContext context);
-	/* adds the headers; false with why when this message cannot be sent; never throws */
+	/* makes URL, headers and body of a message; may throw */
+	void		(*compose) (const TeProvider *provider, TeOutgoing *outgoing);
+	/* how an access token is got, without the body for what tells whose it is; NULL: it needs none; never throws */
+	bool		(*token_request) (const TeProvider *provider, bool with_body, struct TeTokenRequest *request);
+	/* adds the headers of the hand-over; false with why when this message cannot be sent; never throws; may be NULL */
 	bool		(*build) (const TeProvider *provider, const TeMessage *message,
 						  struct TeHttpRequest *request, char *why, size_t why_size);
 	/* what an HTTP answer that came whole means; never throws */
-	TeOutcome	(*classify) (const struct TeHttpAnswer *answer, char *why, size_t why_size);
+	TeOutcome	(*classify) (const struct TeHttpAnswer *answer, TeResult *result, char *why, size_t why_size);
+
+	/* of kinds that do not speak HTTP, instead of build and classify */
+	bool		(*check_url) (const char *url, bool *plain, char *why, size_t why_size);
+	bool		(*set_up) (struct TeTransfer *transfer, const TeProvider *provider, const TeMessage *message,
+						   char *why, size_t why_size);
+	void		(*decide) (const struct TeTransfer *transfer, TeResult *result);
 } TeProviderKind;
 
 /* provider.c */
 extern const TeProviderKind *te_provider_kind(const char *kind);	/* NULL when unknown */
-extern void te_provider_check_options(const char *kind, Jsonb *options);	/* throws */
-extern void te_provider_check_secret(const char *kind, Jsonb *secret);	/* throws; WARNING for inline values */
 extern List *te_provider_load(MemoryContext context);	/* of TeProvider; in a transaction, may throw */
 
 /* net_guard.c: check hook of trigger_engine.allowed_private_cidrs */

@@ -84,7 +84,22 @@ te_loop_finish(TeTransfer *transfer)
 {
 	if (transfer->pool)
 		transfer->pool->in_flight--;
+	if (transfer->is_token)
+	{
+		te_token_finished(transfer);
+		te_transfer_put(transfer);
+		return;
+	}
 	push(&loop.finished, transfer);
+}
+
+/*
+ * Has a transfer started by the next te_delivery_drive().
+ */
+void
+te_loop_start(TeTransfer *transfer)
+{
+	push(&loop.submitted, transfer);
 }
 
 /*
@@ -232,17 +247,23 @@ te_delivery_stop(void)
 		te_transfer_put(transfer);
 	while ((transfer = pop(&loop.finished)) != NULL)
 		te_transfer_put(transfer);
-	te_transfer_trim(0);
-	sigprocmask(SIG_SETMASK, &saved, NULL);
-
 	for (int i = 0; i < TE_POOL_CHAINS; i++)
 		while (te_pools.chains[i])
 		{
 			TePool	   *pool = te_pools.chains[i];
 
 			te_pools.chains[i] = pool->next;
+			te_token_forget(pool);
+			while ((transfer = pool->waiting) != NULL)
+			{
+				pool->waiting = transfer->next;
+				te_transfer_put(transfer);
+			}
 			free(pool);
 		}
+	te_transfer_trim(0);
+	sigprocmask(SIG_SETMASK, &saved, NULL);
+
 	free(te_pools.multis);
 	memset(&te_pools, 0, sizeof(te_pools));
 	te_multiplexer_close(&loop.mux);
@@ -322,7 +343,8 @@ te_delivery_submit(const TeProvider *provider, const TeMessage *message)
 		pool->in_flight++;
 		pool->many_hosts |= transfer->own_address;
 		te_bucket_take(&pool->bucket);
-		push(&loop.submitted, transfer);
+		if (te_token_ready(pool, provider, transfer))
+			te_loop_start(transfer);
 	}
 	te_multiplexer_arm(&loop.mux, 0);
 }
@@ -519,7 +541,9 @@ te_delivery_next(TeResult *result)
 	if (transfer == NULL)
 		return false;
 	te_transfer_result(transfer, result);
-	if (result->outcome == TE_OUTCOME_THROTTLED && transfer->pool &&
+	if (result->outcome == TE_OUTCOME_AUTH && transfer->pool)
+		te_token_refused(transfer->pool, transfer);
+	if (result->outcome == TE_OUTCOME_THROTTLED && transfer->pool && !result->target_only &&
 		!transfer->own_address && !te_clock_is_virtual())
 		te_bucket_hold(&transfer->pool->bucket, GetCurrentTimestamp(),
 					   result->retry_after_us > 0 ? result->retry_after_us : DEFAULT_HOLD_US);

@@ -68,7 +68,8 @@ void
 te_pool_set_limits(TeMulti *multi)
 {
 	TePool	   *pool = multi->pool;
-	long		host = pool->multiplexed ? TE_HTTP2_CONNECTIONS
+	long		host = pool->connections > 0 ? pool->connections
+		: pool->multiplexed ? TE_HTTP2_CONNECTIONS
 		: Min(pool->limit, TE_HTTP1_CONNECTIONS);
 	long		streams = Min(Max(pool->limit / TE_HTTP2_CONNECTIONS + 1, MIN_STREAMS), MAX_STREAMS);
 	long		total = Min(pool->limit, MAX_POOL_CONNECTIONS);
@@ -88,6 +89,7 @@ te_pool_find(const TeProvider *provider)
 	TePool	  **chain = &te_pools.chains[(uint32) provider->id % TE_POOL_CHAINS];
 	TePool	   *pool;
 	int			limit = Max(1, provider->max_in_flight / te_guc_workers);
+	int			connections = provider->connections > 0 ? Max(1, provider->connections / te_guc_workers) : 0;
 
 	for (pool = *chain; pool; pool = pool->next)
 		if (pool->provider_id == provider->id)
@@ -101,9 +103,10 @@ te_pool_find(const TeProvider *provider)
 		pool->next = *chain;
 		*chain = pool;
 	}
-	if (pool->limit != limit)
+	if (pool->limit != limit || pool->connections != connections)
 	{
 		pool->limit = limit;
+		pool->connections = connections;
 		if (pool->multi)
 			te_pool_set_limits(pool->multi);
 	}
@@ -182,6 +185,7 @@ te_multi_close(TeMulti *multi)
 		multi->pool->multi = NULL;
 		multi->pool->carries = 0;
 	}
+	te_smtp_hang_up(multi);
 	curl_multi_cleanup(multi->curl);
 	te_pools.multis[multi->slot] = NULL;
 	free(multi);
@@ -211,6 +215,7 @@ te_pool_start(TeTransfer *transfer)
 		return;
 	}
 	transfer->multi = multi;
+	transfer->body_read = 0;
 	multi->under_way++;
 	multi->started++;
 	multi->used_us = transfer->started_us;
@@ -286,6 +291,8 @@ te_pool_learn_life(TeMulti *multi)
 int
 te_pool_limit(const TePool *pool)
 {
+	if (pool->connections > 0)
+		return Min(pool->limit, 2 * pool->connections);
 	if (pool->multiplexed || pool->many_hosts)
 		return pool->limit;
 	return Min(pool->limit, pool->answered ? 2 * TE_HTTP1_CONNECTIONS : MIN_STREAMS);

@@ -7,8 +7,8 @@
  * the body's buffer stays, and only options that differ are set.
  *
  * Callbacks run inside libcurl's frames and never throw; all memory is
- * malloc'ed. Every option of libcurl is set in this file or, for the multi
- * handle, in http_loop.c.
+ * malloc'ed. Every option of libcurl is set in this file or, for mail, in smtp.c and, for
+ * the multi handle, in http_loop.c.
  */
 #include "postgres.h"
 
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/common.h"
 #include "delivery/delivery_internal.h"
 #include "delivery/multiplexer.h"
 
@@ -69,6 +70,7 @@ before_request(void *arg, char *remote_ip, char *local_ip, int remote_port, int 
 {
 	TeTransfer *transfer = arg;
 
+	transfer->local_port = local_port;
 	if (transfer->requests++ > 0 && bytes_sent(transfer->easy) > 0)
 	{
 		transfer->repeat_refused = true;
@@ -83,6 +85,8 @@ before_request(void *arg, char *remote_ip, char *local_ip, int remote_port, int 
 bool
 te_transfer_may_be_sent(const TeTransfer *transfer)
 {
+	if (transfer->is_mail)
+		return transfer->body_read > 0;
 	return transfer->requests > 0 && bytes_sent(transfer->easy) > 0;
 }
 
@@ -122,27 +126,45 @@ write_answer(char *data, size_t size, size_t n, void *arg)
 static size_t
 write_header(char *data, size_t size, size_t n, void *arg)
 {
-	static const char name[] = "retry-after:";
 	TeTransfer *transfer = arg;
 	size_t		len = size * n;
+	const struct
+	{
+		const char *name;
+		char	   *kept;
+		size_t		room;
+	}			wanted[] =
+	{
+		{"retry-after:", transfer->retry_after, sizeof(transfer->retry_after)},
+		{"apns-id:", transfer->ref, sizeof(transfer->ref)},
+		{"location:", transfer->ref, sizeof(transfer->ref)},
+		{"x-message-id:", transfer->ref, sizeof(transfer->ref)},
+		{"x-amzn-errortype:", transfer->error_type, sizeof(transfer->error_type)}
+	};
 
 	if (!count_received(transfer, len))
 		return 0;
-	if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+	if (transfer->is_mail)
+		te_smtp_reply(transfer, data, len);
+	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
 	{
-		transfer->retry_after[0] = '\0';
+		transfer->retry_after[0] = transfer->ref[0] = transfer->error_type[0] = '\0';
 		transfer->headers_done = false;
 	}
 	else if (len <= 2)
 		transfer->headers_done = true;
-	else if (len >= sizeof(name) - 1 &&
-			 pg_strncasecmp(data, name, sizeof(name) - 1) == 0)
-	{
-		size_t		kept = Min(len - (sizeof(name) - 1), sizeof(transfer->retry_after) - 1);
+	else
+		for (int i = 0; i < lengthof(wanted); i++)
+		{
+			size_t		name_len = strlen(wanted[i].name);
 
-		memcpy(transfer->retry_after, data + sizeof(name) - 1, kept);
-		transfer->retry_after[kept] = '\0';
-	}
+			if (len >= name_len && pg_strncasecmp(data, wanted[i].name, name_len) == 0)
+			{
+				while (name_len < len && (data[name_len] == ' ' || data[name_len] == '\t'))
+					name_len++;
+				te_clean_text(wanted[i].kept, wanted[i].room, data + name_len, len - name_len);
+			}
+		}
 	return len;
 }
 
@@ -167,6 +189,8 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd >= 0)
 		(void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+	if (fd >= 0 && transfer->is_mail)
+		te_smtp_socket_opened(fd, transfer->multi);
 	return fd;
 }
 
@@ -198,17 +222,13 @@ set_constant_options(TeTransfer *transfer)
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_PRIVATE, (void *) transfer);
 	SET(CURLOPT_ERRORBUFFER, transfer->error);
-	SET(CURLOPT_USERAGENT, USER_AGENT);
 
-	/* where to: no proxy, no redirect, no other protocol, checked addresses */
+	/* where to: no proxy, checked addresses, and no protocol but ours */
 	SET(CURLOPT_PROXY, "");
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
 #if LIBCURL_VERSION_NUM >= 0x075500
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
+	SET(CURLOPT_PROTOCOLS_STR, transfer->is_mail ? "smtp,smtps" : "http,https");
 #else
-	SET(CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
-	SET(CURLOPT_REDIR_PROTOCOLS, (long) CURLPROTO_HTTPS);
+	SET(CURLOPT_PROTOCOLS, (long) (transfer->is_mail ? CURLPROTO_SMTP | CURLPROTO_SMTPS : CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, (void *) transfer);
@@ -225,7 +245,6 @@ set_constant_options(TeTransfer *transfer)
 #endif
 
 	/* connections */
-	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_SECONDS);
 	SET(CURLOPT_MAXLIFETIME_CONN, MAX_LIFE_SECONDS);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
@@ -233,7 +252,6 @@ set_constant_options(TeTransfer *transfer)
 	SET(CURLOPT_TCP_KEEPINTVL, 10L);
 
 	/* out and in */
-	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_PREREQFUNCTION, before_request);
 	SET(CURLOPT_PREREQDATA, (void *) transfer);
 	SET(CURLOPT_WRITEFUNCTION, write_answer);
@@ -241,8 +259,42 @@ set_constant_options(TeTransfer *transfer)
 	SET(CURLOPT_HEADERFUNCTION, write_header);
 	SET(CURLOPT_HEADERDATA, (void *) transfer);
 	SET(CURLOPT_BUFFERSIZE, 4096L);
+	if (!transfer->is_mail)
+	{
+		SET(CURLOPT_USERAGENT, USER_AGENT);
+		SET(CURLOPT_FOLLOWLOCATION, 0L);
+#if LIBCURL_VERSION_NUM >= 0x075500
+		SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
+#else
+		SET(CURLOPT_REDIR_PROTOCOLS, (long) CURLPROTO_HTTPS);
+#endif
+		SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+		SET(CURLOPT_POST, 1L);
+	}
 #undef SET
 	return ok;
+}
+
+/*
+ * Makes a transfer one of mail, or of HTTP again: all that was set before goes. False
+ * when libcurl cannot; the transfer is of no use then.
+ */
+static bool
+change_protocol(TeTransfer *transfer, bool is_mail)
+{
+	if (transfer->easy == NULL)
+		return false;
+	curl_easy_reset(transfer->easy);
+	free(transfer->url);
+	free(transfer->ca_file);
+	transfer->url = transfer->ca_file = NULL;
+	transfer->timeout_ms = 0;
+	transfer->is_mail = is_mail;
+	if (set_constant_options(transfer))
+		return true;
+	curl_easy_cleanup(transfer->easy);
+	transfer->easy = NULL;
+	return false;
 }
 
 /*
@@ -286,6 +338,8 @@ free_transfer(TeTransfer *transfer)
 	free(transfer->url);
 	free(transfer->ca_file);
 	free(transfer->body);
+	(void) te_transfer_authorize(transfer, NULL);
+	te_rules_release(transfer->rules);
 	free(transfer);
 }
 
@@ -350,6 +404,23 @@ te_request_header(TeHttpRequest *request, const char *name, const char *value, s
 	request->nheaders++;
 	request->text_used += name_len + value_len + 3;
 	return true;
+}
+
+/*
+ * Adds a header that is written as it goes out, "name: value".
+ */
+bool
+te_request_line(TeHttpRequest *request, const char *line)
+{
+	const char *colon = strchr(line, ':');
+	char		name[64];
+	const char *value;
+
+	if (colon == NULL || colon == line || colon - line >= sizeof(name) || strcspn(line, " \t\r\n") < colon - line)
+		return false;
+	strlcpy(name, line, colon - line + 1);
+	value = colon + 1 + strspn(colon + 1, " \t");
+	return te_request_header(request, name, value, strlen(value));
 }
 
 /*
@@ -481,6 +552,7 @@ copy_body(TeTransfer *transfer, const char *body, size_t len)
 		transfer->body_size = size;
 	}
 	memcpy(transfer->body, body, len);
+	transfer->body_len = len;
 	return true;
 }
 
@@ -506,11 +578,16 @@ reset_message(TeTransfer *transfer, const TeProvider *provider, const TeMessage 
 	transfer->pool = NULL;
 	transfer->multi = NULL;
 	transfer->ops = provider->ops;
+	te_rules_release(transfer->rules);
+	transfer->rules = te_rules_keep(provider->rules);
 	transfer->item = message->item;
 	transfer->started_us = te_monotonic_us();
 	transfer->took_us = 0;
-	transfer->own_address = message->address != NULL;
+	transfer->is_token = false;
+	(void) te_transfer_authorize(transfer, NULL);
+	transfer->own_address = message->own_url;
 	transfer->requests = 0;
+	transfer->body_read = 0;
 	transfer->repeat_refused = false;
 	transfer->request.nheaders = 0;
 	transfer->request.text_used = 0;
@@ -524,9 +601,109 @@ reset_message(TeTransfer *transfer, const TeProvider *provider, const TeMessage 
 	transfer->headers_done = false;
 	transfer->received = 0;
 	transfer->answer_len = 0;
-	transfer->retry_after[0] = '\0';
+	transfer->retry_after[0] = transfer->ref[0] = transfer->error_type[0] = '\0';
 	transfer->note[0] = '\0';
 	transfer->error[0] = '\0';
+}
+
+/*
+ * Adds the headers that were composed, and those of this hand-over. False with
+ * the reason.
+ */
+static bool
+build_headers(TeTransfer *transfer, const TeProvider *provider, const TeMessage *message,
+			  char *why, size_t why_size)
+{
+	ListCell   *cell;
+
+	foreach(cell, message->headers)
+	{
+		if (!te_request_line(&transfer->request, lfirst(cell)))
+		{
+			snprintf(why, why_size, "the headers of the message are too long, or contain a line break");
+			return false;
+		}
+	}
+	return provider->ops->build == NULL ||
+		provider->ops->build(provider, message, &transfer->request, why, why_size);
+}
+
+/*
+ * Gives the request to libcurl. False when out of memory.
+ */
+static bool
+set_request(TeTransfer *transfer, const TeProvider *provider, const char *url, bool plain_http,
+			const char *body, size_t body_len)
+{
+	TeHttpRequest *request = &transfer->request;
+
+	for (int i = 0; i < request->nheaders; i++)
+		request->headers[i].next = i + 1 < request->nheaders ? &request->headers[i + 1]
+			: constant_headers;
+
+	if ((transfer->is_mail && !change_protocol(transfer, false)) ||
+		transfer->easy == NULL ||
+		!copy_body(transfer, body, body_len) ||
+		!set_varying_options(transfer, provider, url, plain_http) ||
+		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, request->headers) != CURLE_OK ||
+		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+						 (curl_off_t) body_len) != CURLE_OK ||
+		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, transfer->body) != CURLE_OK)
+	{
+		te_transfer_end_early(transfer, TE_OUTCOME_NOT_SENT, "out of memory");
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Adds the header that carries an access token, or with NULL forgets it. False
+ * when out of memory.
+ */
+bool
+te_transfer_authorize(TeTransfer *transfer, const char *token)
+{
+	static const char before[] = "authorization: Bearer ";
+	TeHttpRequest *request = &transfer->request;
+	size_t		size;
+
+	if (transfer->authorization)
+		te_crypto_wipe(transfer->authorization, strlen(transfer->authorization));
+	free(transfer->authorization);
+	transfer->authorization = NULL;
+	if (token == NULL)
+		return true;
+	size = sizeof(before) + strlen(token);
+	transfer->authorization = malloc(size);
+	if (transfer->authorization == NULL)
+		return false;
+	snprintf(transfer->authorization, size, "%s%s", before, token);
+	transfer->last_header.data = transfer->authorization;
+	transfer->last_header.next = constant_headers;
+	request->headers[request->nheaders - 1].next = &transfer->last_header;
+	return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, request->headers) == CURLE_OK;
+}
+
+/*
+ * Prepares a message of a kind that sets libcurl up by itself. Nothing of an earlier message's
+ * set-up stays, as it may have been another account's.
+ */
+static bool
+prepare_other(TeTransfer *transfer, const TeProvider *provider, const TeMessage *message)
+{
+	char		why[sizeof(transfer->note)];
+
+	if (!change_protocol(transfer, true) || !copy_body(transfer, message->body, message->body_len))
+	{
+		te_transfer_end_early(transfer, TE_OUTCOME_NOT_SENT, "out of memory");
+		return false;
+	}
+	if (!provider->ops->set_up(transfer, provider, message, why, sizeof(why)))
+	{
+		te_transfer_end_early(transfer, TE_OUTCOME_REJECTED, why);
+		return false;
+	}
+	return true;
 }
 
 /*
@@ -536,9 +713,9 @@ reset_message(TeTransfer *transfer, const TeProvider *provider, const TeMessage 
 bool
 te_transfer_prepare(TeTransfer *transfer, const TeProvider *provider, const TeMessage *message)
 {
-	const char *url = message->address ? message->address : provider->url;
-	TeHttpRequest *request = &transfer->request;
-	TeOutcome	bad_url = message->address ? TE_OUTCOME_REJECTED : TE_OUTCOME_CONFIG;
+	const TeProviderKind *ops = provider->ops;
+	const char *url = message->url ? message->url : provider->url;
+	TeOutcome	bad_url = message->own_url ? TE_OUTCOME_REJECTED : TE_OUTCOME_CONFIG;
 	bool		plain_http = false;
 	char		why[sizeof(transfer->note)];
 
@@ -556,7 +733,7 @@ te_transfer_prepare(TeTransfer *transfer, const TeProvider *provider, const TeMe
 		te_transfer_end_early(transfer, bad_url, "the provider has no URL");
 		return false;
 	}
-	if (!has_url(transfer, url) && !te_http_check_url(url, &plain_http, why, sizeof(why)))
+	if (!ops->set_up && !has_url(transfer, url) && !te_http_check_url(url, &plain_http, why, sizeof(why)))
 	{
 		te_transfer_end_early(transfer, bad_url, why);
 		return false;
@@ -568,70 +745,35 @@ te_transfer_prepare(TeTransfer *transfer, const TeProvider *provider, const TeMe
 		te_transfer_end_early(transfer, TE_OUTCOME_REJECTED, why);
 		return false;
 	}
-	if (!provider->ops->build(provider, message, request, why, sizeof(why)))
+	if (ops->set_up)
+		return prepare_other(transfer, provider, message);
+	if (!build_headers(transfer, provider, message, why, sizeof(why)))
 	{
 		te_transfer_end_early(transfer, TE_OUTCOME_REJECTED, why);
 		return false;
 	}
-	for (int i = 0; i < request->nheaders; i++)
-		request->headers[i].next = i + 1 < request->nheaders ? &request->headers[i + 1]
-			: constant_headers;
+	return set_request(transfer, provider, url, plain_http, message->body, message->body_len);
+}
 
-	if (transfer->easy == NULL ||
-		!copy_body(transfer, message->body, message->body_len) ||
-		!set_varying_options(transfer, provider, url, plain_http) ||
-		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, request->headers) != CURLE_OK ||
-		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-						 (curl_off_t) message->body_len) != CURLE_OK ||
-		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, transfer->body) != CURLE_OK)
+/*
+ * Makes the transfer ready to get an access token. False when it ended here.
+ */
+bool
+te_transfer_prepare_token(TeTransfer *transfer, const TeProvider *provider, const TeTokenRequest *request)
+{
+	static const char form[] = "application/x-www-form-urlencoded";
+	TeMessage	message = {0};
+	bool		plain_http = false;
+	char		why[sizeof(transfer->note)];
+
+	reset_message(transfer, provider, &message);
+	transfer->is_token = true;
+	if (!has_url(transfer, request->url) &&
+		!te_http_check_url(request->url, &plain_http, why, sizeof(why)))
 	{
-		te_transfer_end_early(transfer, TE_OUTCOME_NOT_SENT, "out of memory");
+		te_transfer_end_early(transfer, TE_OUTCOME_CONFIG, why);
 		return false;
 	}
-	return true;
-}
-
-/*
- * Takes from libcurl what it knows about a finished transfer, while it still
- * belongs to its multi.
- */
-void
-te_transfer_collect(TeTransfer *transfer, CURLcode code, int64 now_us)
-{
-	long		value;
-
-	transfer->code = code;
-	transfer->took_us = now_us - transfer->started_us;
-	transfer->answer[transfer->answer_len] = '\0';
-	if (curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &value) == CURLE_OK)
-		transfer->status = (int) value;
-	if (transfer->status != 0 &&
-		curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &value) == CURLE_OK)
-		transfer->http_version = (int) value;
-}
-
-/*
- * The result of a transfer that has ended, early or not. Never throws.
- */
-void
-te_transfer_result(TeTransfer *transfer, TeResult *result)
-{
-	result->item = transfer->item;
-	result->took_us = transfer->took_us;
-	result->retry_after_us = 0;
-	result->reason[0] = '\0';
-	result->provider_ref[0] = '\0';
-	result->response[0] = '\0';
-	if (transfer->early)
-	{
-		result->outcome = transfer->outcome;
-		result->status = 0;
-		te_clean_text(result->reason, sizeof(result->reason),
-					  transfer->note, strlen(transfer->note));
-		return;
-	}
-	result->status = transfer->status;
-	te_outcome_decide(transfer, result);
-	te_clean_text(result->response, sizeof(result->response),
-				  transfer->answer, transfer->answer_len);
+	(void) te_request_header(&transfer->request, "content-type", form, sizeof(form) - 1);
+	return set_request(transfer, provider, request->url, plain_http, request->body, strlen(request->body));
 }

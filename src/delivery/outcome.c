@@ -89,8 +89,8 @@ te_clean_text(char *target, size_t size, const char *source, size_t len)
  * The wait that Retry-After asks for (RFC 9110 section 10.2.3), in microseconds
  * from now: seconds or an HTTP date. 0 when it is absent, past or malformed.
  */
-static int64
-retry_after_us(const char *value)
+int64
+te_outcome_retry_after(const char *value)
 {
 	int64		seconds = 0;
 
@@ -124,8 +124,8 @@ all_refused(const TeTransfer *transfer)
  * request went out; otherwise a message of which no byte has left cannot have
  * been processed, and what else happened to it is unknown.
  */
-static TeOutcome
-failed_outcome(const TeTransfer *transfer)
+TeOutcome
+te_outcome_failed(const TeTransfer *transfer)
 {
 	TeOutcome	config = transfer->own_address ? TE_OUTCOME_REJECTED : TE_OUTCOME_CONFIG;
 
@@ -163,8 +163,8 @@ failed_outcome(const TeTransfer *transfer)
  * Words for a result code that is an error: what was going on, and what libcurl
  * says about it.
  */
-static void
-describe_failure(const TeTransfer *transfer, TeOutcome outcome, char *why, size_t size)
+void
+te_outcome_describe(const TeTransfer *transfer, TeOutcome outcome, char *why, size_t size)
 {
 	const char *error = transfer->error[0] ? transfer->error : curl_easy_strerror(transfer->code);
 
@@ -196,22 +196,30 @@ te_outcome_decide(const TeTransfer *transfer, TeResult *result)
 	TeHttpAnswer answer;
 	char		why[256] = "";
 
+	if (transfer->ops->decide)
+	{
+		transfer->ops->decide(transfer, result);
+		return;
+	}
 	if (transfer->code != CURLE_OK &&
 		!(transfer->headers_done && transfer->too_long) &&
 		!(transfer->headers_done && transfer->status >= 400 && transfer->status < 500))
 	{
-		result->outcome = failed_outcome(transfer);
-		describe_failure(transfer, result->outcome, why, sizeof(why));
+		result->outcome = te_outcome_failed(transfer);
+		te_outcome_describe(transfer, result->outcome, why, sizeof(why));
 	}
 	else
 	{
 		answer.status = transfer->status;
 		answer.body = transfer->answer;
 		answer.body_len = transfer->answer_len;
-		answer.retry_after_us = retry_after_us(transfer->retry_after);
-		result->outcome = transfer->ops->classify(&answer, why, sizeof(why));
-		if (result->outcome != TE_OUTCOME_ACCEPTED)
-			result->retry_after_us = answer.retry_after_us;
+		answer.ref = transfer->ref;
+		answer.error_type = transfer->error_type;
+		answer.rules = transfer->rules;
+		answer.retry_after_us = result->retry_after_us = te_outcome_retry_after(transfer->retry_after);
+		result->outcome = transfer->ops->classify(&answer, result, why, sizeof(why));
+		if (result->outcome == TE_OUTCOME_ACCEPTED)
+			result->retry_after_us = 0;
 
 		/* one endpoint's refusal must not be held against the whole provider */
 		if (transfer->own_address &&
@@ -219,4 +227,51 @@ te_outcome_decide(const TeTransfer *transfer, TeResult *result)
 			result->outcome = TE_OUTCOME_REJECTED;
 	}
 	te_clean_text(result->reason, sizeof(result->reason), why, strlen(why));
+}
+
+/*
+ * Takes from libcurl what it knows about a finished transfer, while it still
+ * belongs to its multi.
+ */
+void
+te_transfer_collect(TeTransfer *transfer, CURLcode code, int64 now_us)
+{
+	long		value;
+
+	transfer->code = code;
+	transfer->took_us = now_us - transfer->started_us;
+	transfer->answer[transfer->answer_len] = '\0';
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &value) == CURLE_OK)
+		transfer->status = (int) value;
+	if (transfer->status != 0 &&
+		curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &value) == CURLE_OK)
+		transfer->http_version = (int) value;
+}
+
+/*
+ * The result of a transfer that has ended, early or not. Never throws.
+ */
+void
+te_transfer_result(TeTransfer *transfer, TeResult *result)
+{
+	result->item = transfer->item;
+	result->took_us = transfer->took_us;
+	result->retry_after_us = 0;
+	result->target_only = false;
+	result->dead_since = 0;
+	result->reason[0] = '\0';
+	result->provider_ref[0] = '\0';
+	result->response[0] = '\0';
+	if (transfer->early)
+	{
+		result->outcome = transfer->outcome;
+		result->status = 0;
+		te_clean_text(result->reason, sizeof(result->reason),
+					  transfer->note, strlen(transfer->note));
+		return;
+	}
+	result->status = transfer->status;
+	te_outcome_decide(transfer, result);
+	te_clean_text(result->response, sizeof(result->response),
+				  transfer->answer, transfer->answer_len);
 }

@@ -15,6 +15,7 @@
 #include "common/common.h"
 #include "delivery/delivery_internal.h"
 #include "errors.h"
+#include "message/message.h"
 #include "worker/worker.h"
 
 #define DEFAULT_TIMEOUT_MS 20000
@@ -25,7 +26,12 @@
 #define MAX_RATE 1000000
 
 static const TeProviderKind *const kinds[] = {
-	&te_webhook_kind
+	&te_webhook_kind,
+	&te_smtp_kind,
+	&te_fcm_kind,
+	&te_apns_kind,
+	&te_web_push_kind,
+	&te_vapid_kind
 };
 
 /*
@@ -41,16 +47,37 @@ te_provider_kind(const char *kind)
 }
 
 /*
- * The same; throws when unknown, with the known ones.
+ * Finds the kind of that name, ours or one made of data, for provider; throws
+ * when unknown, with the known ones. Needs SPI connected.
  */
-static const TeProviderKind *
-require_kind(const char *kind)
+static void
+require_kind(TeProvider *provider, const char *kind)
 {
-	const TeProviderKind *ops = te_provider_kind(kind);
+	static SPIPlanPtr plan = NULL;
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(kind)};
 	StringInfoData all;
+	bool		isnull;
 
-	if (ops)
-		return ops;
+	provider->kind = unconstify(char *, kind);
+	provider->ops = te_provider_kind(kind);
+	if (provider->ops)
+	{
+		provider->channel = unconstify(char *, provider->ops->channel);
+		return;
+	}
+	te_db_execute(&plan,
+				  "SELECT k.channel, k.definition FROM trigger_engine._provider_kinds k"
+				  " WHERE k.name OPERATOR(pg_catalog.=) $1",
+				  1, types, values, NULL, true, 0);
+	if (SPI_processed == 1)
+	{
+		provider->ops = &te_http_kind;
+		provider->channel = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		provider->definition = DatumGetJsonbPCopy(SPI_getbinval(SPI_tuptable->vals[0],
+																SPI_tuptable->tupdesc, 2, &isnull));
+		return;
+	}
 	initStringInfo(&all);
 	for (int i = 0; i < lengthof(kinds); i++)
 		appendStringInfo(&all, "%s\"%s\"", i ? ", " : "", kinds[i]->kind);
@@ -59,8 +86,7 @@ require_kind(const char *kind)
 			 errmsg("unknown kind of provider \"%s\"", kind),
 			 strcmp(kind, "in_app") == 0
 			 ? errhint("In-app messages need no provider.")
-			 : errhint("The known kinds are %s.", all.data)));
-	return NULL;				/* keep compiler quiet */
+			 : errhint("The known kinds are %s, and those of the view trigger_engine.provider_kinds.", all.data)));
 }
 
 /*
@@ -110,12 +136,14 @@ read_options(TeProvider *provider, Jsonb *options)
 	char		why[160];
 	bool		plain_http;
 
-	snprintf(what, sizeof(what), "the options of a %s provider", provider->ops->kind);
-	te_json_check_keys(options, what, provider->ops->option_keys);
+	snprintf(what, sizeof(what), "the options of a %s provider", provider->kind);
+	te_json_check_keys(options, what, provider->definition ? te_http_option_keys(provider->definition)
+					   : provider->ops->option_keys);
 
 	provider->url = te_json_text(options, "url", what);
 	/* without one, every user's own endpoint is where messages go */
-	if (provider->url && !te_http_check_url(provider->url, &plain_http, why, sizeof(why)))
+	if (provider->url && !(provider->ops->check_url ? provider->ops->check_url : te_http_check_url)
+		(provider->url, &plain_http, why, sizeof(why)))
 		ereport(ERROR,
 				(errcode(TE_ERRCODE_DEFINITION),
 				 errmsg("key \"url\" of %s is not valid: %s", what, why)));
@@ -130,31 +158,8 @@ read_options(TeProvider *provider, Jsonb *options)
 	provider->max_in_flight = (int) bounded_number(options, "max_in_flight", DEFAULT_MAX_IN_FLIGHT,
 												   1, MAX_MAX_IN_FLIGHT, what);
 	(void) bounded_number(options, "cost", 0, 0, 1e9, what);
-}
-
-/*
- * Checks the options of a provider to be; throws when they are not valid.
- */
-void
-te_provider_check_options(const char *kind, Jsonb *options)
-{
-	TeProvider	provider = {0};
-
-	provider.ops = require_kind(kind);
-	read_options(&provider, options);
-}
-
-/*
- * Checks a secret to be stored; throws when it is not valid, and WARNs when it
- * is given inline or cannot be read yet.
- */
-void
-te_provider_check_secret(const char *kind, Jsonb *secret)
-{
-	const TeProviderKind *ops = require_kind(kind);
-
-	te_json_check_keys(secret, "the secret", ops->secret_keys);
-	ops->check_secret(secret);
+	if (provider->ops->read_options)
+		provider->ops->read_options(provider, options, what);
 }
 
 /* What the guarded part of loading needs. */
@@ -167,6 +172,30 @@ typedef struct Loading
 } Loading;
 
 /*
+ * Forgets the rules of a provider, with its context.
+ */
+static void
+release_rules(void *rules)
+{
+	te_rules_release(rules);
+}
+
+/*
+ * Has the provider keep the rules of its kind as long as its context lives. Throws
+ * when they are not valid.
+ */
+static void
+keep_rules(TeProvider *provider, MemoryContext context)
+{
+	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(MemoryContextCallback));
+
+	provider->rules = te_rules_build(provider->definition);
+	callback->func = release_rules;
+	callback->arg = provider->rules;
+	MemoryContextRegisterResetCallback(context, callback);
+}
+
+/*
  * Reads options and secret of one row; an error here makes that one provider
  * unusable, not all of them.
  */
@@ -176,10 +205,16 @@ load_details(void *arg)
 	Loading    *loading = arg;
 	TeProvider *provider = loading->provider;
 	MemoryContext old = MemoryContextSwitchTo(loading->context);
+	bool		needs_secret;
 	char	   *why;
 
 	read_options(provider, loading->options);
+	if (provider->definition)
+		keep_rules(provider, loading->context);
+	needs_secret = provider->definition ? te_http_needs_secret(provider->definition) : !provider->ops->secret_optional;
 	MemoryContextSwitchTo(old);
+	if (loading->secret == NULL && !needs_secret)
+		return;
 	if (loading->secret == NULL)
 	{
 		provider->secret_error = MemoryContextStrdup(loading->context,
@@ -239,6 +274,15 @@ load_row(uint64 row, MemoryContext context)
 	provider->ops = te_provider_kind(provider->kind);
 	if (provider->ops == NULL)
 	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		provider->definition = jsonb_column(row, 9);
+		MemoryContextSwitchTo(old);
+		if (provider->definition)
+			provider->ops = &te_http_kind;
+	}
+	if (provider->ops == NULL)
+	{
 		provider->secret_error = MemoryContextStrdup(context,
 													 "this version does not know its kind of provider");
 		return provider;
@@ -274,9 +318,10 @@ te_provider_load(MemoryContext context)
 
 	te_db_execute(&plan,
 				  "SELECT p.provider_id, p.name, p.kind, p.channel,"
-				  " p.state OPERATOR(pg_catalog.=) 'active', p.state_reason, p.options, s.secret"
+				  " p.state OPERATOR(pg_catalog.=) 'active', p.state_reason, p.options, s.secret, k.definition"
 				  " FROM trigger_engine._providers p"
 				  " LEFT JOIN trigger_engine._secrets s ON s.provider OPERATOR(pg_catalog.=) p.name"
+				  " LEFT JOIN trigger_engine._provider_kinds k ON k.name OPERATOR(pg_catalog.=) p.kind"
 				  " ORDER BY p.provider_id",
 				  0, NULL, NULL, NULL, false, 0);
 	rows = SPI_tuptable;
@@ -308,33 +353,52 @@ Datum
 te_provider_check_options_sql(PG_FUNCTION_ARGS)
 {
 	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Jsonb	   *options = PG_GETARG_JSONB_P(1);
+	TeProvider	provider = {0};
+	char		channel[NAMEDATALEN];
 
-	te_provider_check_options(kind, PG_GETARG_JSONB_P(1));
-	PG_RETURN_TEXT_P(cstring_to_text(te_provider_kind(kind)->channel));
+	SPI_connect();
+	require_kind(&provider, kind);
+	read_options(&provider, options);
+	strlcpy(channel, provider.channel, sizeof(channel));
+	SPI_finish();
+	PG_RETURN_TEXT_P(cstring_to_text(channel));
 }
 
 /*
  * trigger_engine._check_secret(kind text, secret jsonb) returns void: throws
- * when the secret is not valid.
+ * when the secret is not valid; WARNs when it is given inline or cannot be read
+ * yet.
  */
 Datum
 te_provider_check_secret_sql(PG_FUNCTION_ARGS)
 {
-	te_provider_check_secret(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_JSONB_P(1));
+	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Jsonb	   *secret = PG_GETARG_JSONB_P(1);
+	TeProvider	provider = {0};
+
+	SPI_connect();
+	require_kind(&provider, kind);
+	if (provider.definition)
+		te_http_check_secret(provider.definition, secret);
+	else
+	{
+		te_json_check_keys(secret, "the secret", provider.ops->secret_keys);
+		provider.ops->check_secret(secret);
+	}
+	SPI_finish();
 	PG_RETURN_VOID();
 }
 
 /*
  * trigger_engine._delivers(channel text) returns boolean: whether messages of the
- * channel can be sent. In-app messages need no provider.
+ * channel can be sent. In-app messages need no provider; for all others there can
+ * be a kind.
  */
 Datum
 te_provider_delivers(PG_FUNCTION_ARGS)
 {
-	char	   *channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	bool		delivers = strcmp(channel, "in_app") == 0;
+	const TeChannel *channel = te_channel_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
-	for (int i = 0; i < lengthof(kinds); i++)
-		delivers |= strcmp(kinds[i]->channel, channel) == 0;
-	PG_RETURN_BOOL(delivers);
+	PG_RETURN_BOOL(channel && !channel->is_block);
 }

@@ -289,3 +289,50 @@ te_secret_wipe_later(MemoryContext context, void *data, size_t len)
 	wipe->callback.arg = wipe;
 	MemoryContextRegisterResetCallback(context, &wipe->callback);
 }
+
+/*
+ * Checks a member of a secret that is a reference; throws when it is missing
+ * though needed, or malformed.
+ */
+void
+te_secret_check_member(Jsonb *secret, const char *key, bool needed)
+{
+	char	   *reference = te_json_text(secret, key, "the secret");
+
+	if (reference)
+		te_secret_check(reference, psprintf("key \"%s\" of the secret", key));
+	else if (needed)
+		ereport(ERROR,
+				(errcode(TE_ERRCODE_DEFINITION),
+				 errmsg("the secret needs the key \"%s\"", key),
+				 errhint("Write {\"%s\": \"file:NAME\"}, the name of a file in trigger_engine.secret_directory.", key)));
+}
+
+/*
+ * What a member of a secret stands for, in context, which wipes it. NULL with
+ * the reason when it is absent or cannot be had.
+ */
+char *
+te_secret_member(Jsonb *secret, const char *key, MemoryContext context, char **why)
+{
+	char	   *reference = te_json_text(secret, key, "the secret");
+	char	   *value;
+	char	   *result;
+
+	if (reference == NULL)
+	{
+		*why = psprintf("the secret has no key \"%s\"", key);
+		return NULL;
+	}
+	value = te_secret_resolve(reference, why);
+	if (value == NULL)
+	{
+		*why = psprintf("key \"%s\" of the secret: %s", key, *why);
+		return NULL;
+	}
+	result = MemoryContextStrdup(context, value);
+	te_secret_wipe_later(context, result, strlen(result));
+	te_crypto_wipe(value, strlen(value));
+	pfree(value);
+	return result;
+}

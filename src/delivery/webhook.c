@@ -12,6 +12,9 @@
 
 #include <time.h>
 
+#include "utils/builtins.h"
+#include "utils/json.h"
+
 #include "common/common.h"
 #include "delivery/delivery_internal.h"
 #include "errors.h"
@@ -162,6 +165,46 @@ webhook_load_secret(TeProvider *provider, Jsonb *secret, MemoryContext context)
 }
 
 /*
+ * Without a URL, every user's own endpoint is where messages go.
+ */
+static void
+webhook_read_options(TeProvider *provider, Jsonb *options, const char *what)
+{
+	provider->needs_endpoint = provider->url == NULL;
+}
+
+/*
+ * The body after Standard Webhooks: type, timestamp, data.
+ */
+static void
+webhook_compose(const TeProvider *provider, TeOutgoing *outgoing)
+{
+	char	   *type = te_json_text(outgoing->content, "type", "content");
+	StringInfoData body;
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"type\":");
+	escape_json(&body, type ? type : psprintf("journey.%s", outgoing->journey));
+	appendStringInfo(&body, ",\"timestamp\":\"%s\",\"data\":{\"send_id\":\"" INT64_FORMAT "\",\"user_id\":",
+					 outgoing->now_text, outgoing->send_id);
+	escape_json(&body, outgoing->user_id);
+	appendStringInfoString(&body, ",\"journey\":");
+	escape_json(&body, outgoing->journey);
+	appendStringInfoString(&body, ",\"step\":");
+	escape_json(&body, outgoing->step);
+	appendStringInfoString(&body, ",\"content\":");
+	(void) JsonbToCString(&body, &outgoing->content->root, VARSIZE(outgoing->content));
+	appendStringInfoString(&body, "}}");
+	outgoing->body = body.data;
+	outgoing->body_len = body.len;
+	if (provider->url == NULL)
+	{
+		outgoing->url = unconstify(char *, outgoing->address);
+		outgoing->own_url = true;
+	}
+}
+
+/*
  * Whether an id can stand in the signed text, where a dot ends it.
  */
 static bool
@@ -239,7 +282,7 @@ webhook_build(const TeProvider *provider, const TeMessage *message,
  * receiver behind it has processed the message.
  */
 static TeOutcome
-webhook_classify(const TeHttpAnswer *answer, char *why, size_t why_size)
+webhook_classify(const TeHttpAnswer *answer, TeResult *result, char *why, size_t why_size)
 {
 	int			status = answer->status;
 
@@ -277,8 +320,10 @@ const TeProviderKind te_webhook_kind = {
 	.option_keys = webhook_options,
 	.secret_keys = webhook_secrets,
 	.max_body = 1024 * 1024,
+	.read_options = webhook_read_options,
 	.check_secret = webhook_check_secret,
 	.load_secret = webhook_load_secret,
+	.compose = webhook_compose,
 	.build = webhook_build,
 	.classify = webhook_classify
 };

@@ -113,6 +113,13 @@ process(TeSource *source, TriggerData *trigger, const TeEvent *event, TeJourneyS
 				i,
 				max;
 
+	if (te_event_is_erased(set->owner, event->user_id, strlen(event->user_id)))
+	{
+		/* a row of a tracked table is the application's to keep */
+		if (!event->tracked)
+			te_event_delete_row(source, trigger, event);
+		return;
+	}
 	if (event->dedupe_key && !take_dedupe_key(event))
 	{
 		te_event_delete_row(source, trigger, event);
@@ -130,7 +137,11 @@ process(TeSource *source, TriggerData *trigger, const TeEvent *event, TeJourneyS
 	for (i = 0; i < n; i++)
 	{
 		if (matches[i]->kind == TE_RULE_ENTER)
-			te_event_enter(matches[i]->journey, event);
+			te_event_trigger(matches[i], event);
+		else if (matches[i]->kind == TE_RULE_RESUME)
+			te_event_resume(matches[i], event);
+		else if (te_journey_is_without(matches[i]->journey, matches[i]->matcher))
+			te_event_break_absence(matches[i], event);
 		else
 			te_event_leave(matches[i], event);
 	}

@@ -49,13 +49,30 @@ extern void te_event_note_exit(const TeRule *rule, const TeEvent *event, const c
 /* tracked.c: when the library is loaded */
 extern void te_event_watch_tables(void);
 
+/* erased.c: whether the user was erased; needs a transaction */
+extern bool te_event_is_erased(Oid owner, const char *user_id, int len);
+
 /* schema.c: NULL when the properties fulfil the schema, else what is wrong, palloc'ed */
 extern char *te_event_violation(Jsonb *schema, Jsonb *properties);
 
 /* match_buffer.c: SPI must be connected, as the extension's owner */
-extern void te_event_enter(const TeJourney *journey, const TeEvent *event);
+extern bool te_event_enter(const TeJourney *journey, const TeEvent *event);
 extern void te_event_leave(const TeRule *rule, const TeEvent *event);
 extern void te_event_flush(void);
+extern void te_event_flush_run(int64 journey_id, const char *user_id);
+
+/* digest.c: the same */
+extern bool te_event_collect(const TeJourney *journey, const TeEvent *event, const char *entry_key,
+							 const char *window_key);
+
+/* resume.c: the same */
+extern void te_event_resume(const TeRule *rule, const TeEvent *event);
+
+/* trigger.c, milestone.c, sequence.c: the same */
+extern void te_event_trigger(const TeRule *rule, const TeEvent *event);
+extern void te_event_break_absence(const TeRule *rule, const TeEvent *event);
+extern bool te_event_reaches(const TeJourney *journey, const TeEvent *event);
+extern bool te_event_completes(const TeJourney *journey, const TeEvent *event);
 
 /* also match_buffer.c; at any time */
 extern void te_event_init(void);

@@ -471,6 +471,16 @@ is_buffered(int64 journey_id, const char *user_id)
 }
 
 /*
+ * Writes what was collected, if an entry of this user into this journey is among it.
+ */
+void
+te_event_flush_run(int64 journey_id, const char *user_id)
+{
+	if (is_buffered(journey_id, user_id))
+		te_event_flush();
+}
+
+/*
  * Takes the key that a policy allows once, or after an interval. The unique
  * constraint decides between concurrent sessions.
  */
@@ -483,14 +493,7 @@ take_key(const TeJourney *journey, const TeEvent *event, const char *key)
 	TimestampTz not_after = DT_NOBEGIN;
 
 	if (journey->reentry == TE_REENTRY_AFTER)
-	{
-		Interval	back = journey->reentry_after;
-
-		back.time = -back.time;
-		back.day = -back.day;
-		back.month = -back.month;
-		not_after = te_clock_add(event->occurred_at, &back);
-	}
+		not_after = te_journey_before(event->occurred_at, &journey->reentry_after);
 	else if (journey->reentry == TE_REENTRY_PARALLEL)
 		not_after = DT_NOEND;	/* the row is the lock, the count decides */
 	values[0] = CStringGetTextDatum(event->user_id);
@@ -574,8 +577,7 @@ entry_key(const TeJourney *journey, const TeEvent *event)
 		case TE_REENTRY_AFTER:
 			return take_key(journey, event, "after") ? fitting_key(event->source_key) : NULL;
 		case TE_REENTRY_PARALLEL:
-			if (is_buffered(journey->id, event->user_id))
-				te_event_flush();
+			te_event_flush_run(journey->id, event->user_id);
 			take_key(journey, event, "parallel");
 			return has_free_run(journey, event) ? fitting_key(event->source_key) : NULL;
 	}
@@ -583,9 +585,23 @@ entry_key(const TeJourney *journey, const TeEvent *event)
 }
 
 /*
- * Lets the event's user enter a journey, if its re-entry policy allows.
+ * True when the event opens the window of a digest, rather than being added to one.
  */
-void
+static bool
+opens_window(const TeJourney *journey, const TeEvent *event, const char *key)
+{
+	char	   *window = NULL;
+
+	if (journey->steps[0].key)
+		window = te_journey_path_text(journey->steps[0].key, event->properties);
+	return te_event_collect(journey, event, key, fitting_key(window ? window : ""));
+}
+
+/*
+ * Lets the event's user enter a journey, if its re-entry policy allows. Returns whether it
+ * does.
+ */
+bool
 te_event_enter(const TeJourney *journey, const TeEvent *event)
 {
 	const char *key = entry_key(journey, event);
@@ -594,15 +610,16 @@ te_event_enter(const TeJourney *journey, const TeEvent *event)
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS] = {0};
 	int			step;
+	bool		keep_properties;
 
-	if (key == NULL)
-		return;
+	if (key == NULL || (journey->steps[0].kind == TE_STEP_DIGEST && !opens_window(journey, event, key)))
+		return false;
 	if (unwritten == BUFFER_SIZE)
 		te_event_flush();
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "trigger_engine matches",
 										ALLOCSET_DEFAULT_SIZES);
-	due = te_journey_skip_waits(journey, 0, event->occurred_at, &step);
+	due = te_journey_skip_waits(journey, 0, te_clock_add(event->occurred_at, &journey->delay), &step);
 
 	old = MemoryContextSwitchTo(context);
 	if (rows.count == 0)
@@ -616,9 +633,10 @@ te_event_enter(const TeJourney *journey, const TeEvent *event)
 	values[COLUMN_EVENT] = Int64GetDatum(event->event_id);
 	values[COLUMN_EVENT_AT] = TimestampTzGetDatum(event->occurred_at);
 	values[COLUMN_VERSION] = Int32GetDatum(journey->version);
-	/* rows of application tables may change until they are due: keep what they said */
-	nulls[COLUMN_CONTEXT] = !event->tracked;
-	values[COLUMN_CONTEXT] = event->tracked
+	/* rows of application tables may change until they are due: keep what they said; and what must agree */
+	keep_properties = event->tracked || journey->match;
+	nulls[COLUMN_CONTEXT] = !keep_properties;
+	values[COLUMN_CONTEXT] = keep_properties
 		? PointerGetDatum(PG_DETOAST_DATUM_COPY(JsonbPGetDatum(event->properties))) : (Datum) 0;
 	if (rows.count == origins_size)
 	{
@@ -633,6 +651,7 @@ te_event_enter(const TeJourney *journey, const TeEvent *event)
 	te_rows_add(&rows, values, nulls);
 	unwritten++;
 	MemoryContextSwitchTo(old);
+	return true;
 }
 
 /*
@@ -647,6 +666,8 @@ cancel_due(Datum *values, const Oid *types)
 	te_db_execute(&plan,
 				  "WITH gone AS (DELETE FROM trigger_engine._due WHERE user_id = $1 AND journey_id = $2"
 				  " AND version = ANY ($3) AND event_at <= $4 RETURNING *),"
+				  " digest AS (DELETE FROM trigger_engine._digests d USING gone g WHERE d.user_id = $1"
+				  " AND d.journey_id = $2 AND d.entry_key = g.entry_key),"
 				  " run AS (INSERT INTO trigger_engine._enrollments AS r (user_id, journey_id, entry_key,"
 				  " version, entered_at, exited_at, exit_reason)"
 				  " SELECT DISTINCT ON (entry_key) user_id, journey_id, entry_key, version, event_at, $5, $7 FROM gone"
@@ -660,7 +681,7 @@ cancel_due(Datum *values, const Oid *types)
 				  " g.journey_id, g.version, g.entry_key, g.step, s.step ->> 'channel', 'cancelled', $6, $7,"
 				  " coalesce(g.first_due_at, g.due_at), g.event_id, g.event_at, $5, $5, g.attempt"
 				  " FROM gone g JOIN trigger_engine._journey_versions v USING (journey_id, version)"
-				  " CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(v.steps) s(step)"
+				  " CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(trigger_engine._flat_steps(v.steps)) s(step)"
 				  " WHERE s.step ->> 'id' = g.step AND s.step ? 'send'",
 				  7, types, values, NULL, false, 0);
 }
@@ -693,8 +714,7 @@ te_event_leave(const TeRule *rule, const TeEvent *event)
 	Datum		values[8];
 	TimestampTz now = te_clock_now();
 
-	if (is_buffered(rule->journey->id, event->user_id))
-		te_event_flush();
+	te_event_flush_run(rule->journey->id, event->user_id);
 	values[0] = CStringGetTextDatum(event->user_id);
 	values[1] = Int64GetDatum(rule->journey->id);
 	values[2] = rule->versions;

@@ -133,6 +133,13 @@ te_is_watched(PG_FUNCTION_ARGS)
 		check_time(PG_GETARG_TIMESTAMPTZ(3));
 	if (!PG_ARGISNULL(4))
 		PG_RETURN_BOOL(true);
+	if (!PG_ARGISNULL(1))
+	{
+		text	   *user_id = PG_GETARG_TEXT_PP(1);
+
+		if (te_event_is_erased(set->owner, VARDATA_ANY(user_id), VARSIZE_ANY_EXHDR(user_id)))
+			PG_RETURN_BOOL(true);
+	}
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(false);
 	name = PG_GETARG_TEXT_PP(0);

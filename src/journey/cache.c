@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -38,7 +39,7 @@ typedef struct RuleList
 /*
  * Appends a rule, in the current context.
  */
-static void
+static TeRule *
 add_rule(RuleList *list, TeRuleKind kind, TeJourney *journey, TeMatcher *matcher, Datum versions)
 {
 	TeRule	   *rule = palloc(sizeof(TeRule));
@@ -47,6 +48,8 @@ add_rule(RuleList *list, TeRuleKind kind, TeJourney *journey, TeMatcher *matcher
 	rule->journey = journey;
 	rule->matcher = matcher;
 	rule->versions = versions;
+	rule->step = NULL;
+	rule->arm = 0;
 	if (list->count == list->size)
 	{
 		list->size = Max(list->size * 2, 64);
@@ -55,6 +58,7 @@ add_rule(RuleList *list, TeRuleKind kind, TeJourney *journey, TeMatcher *matcher
 			: palloc(sizeof(TeRule *) * list->size);
 	}
 	list->rules[list->count++] = rule;
+	return rule;
 }
 
 /*
@@ -190,6 +194,21 @@ read_fence(Oid extension)
 }
 
 /*
+ * Rules for the events that start a journey, or that its trigger counts.
+ */
+static void
+add_entry_rules(RuleList *list, TeJourney *journey)
+{
+	int			i;
+
+	if (journey->trigger.event)
+		add_rule(list, TE_RULE_ENTER, journey, &journey->trigger, (Datum) 0);
+	if (journey->trigger_kind != TE_TRIGGER_ABSENCE && journey->trigger_kind != TE_TRIGGER_SEQUENCE)
+		for (i = 0; i < journey->nparts; i++)
+			add_rule(list, TE_RULE_ENTER, journey, &journey->parts[i], (Datum) 0);
+}
+
+/*
  * Entries of live journeys, current version.
  */
 static void
@@ -203,6 +222,7 @@ load_entries(TeJourneySet *set, RuleList *list)
 				" ORDER BY j.journey_id", true, 0);
 	table = SPI_tuptable;
 	count = SPI_processed;
+	set->journeys = MemoryContextAlloc(set->context, sizeof(TeJourney *) * Max(count, 1));
 	for (i = 0; i < count; i++)
 	{
 		TeJourneyDefinition definition;
@@ -212,7 +232,10 @@ load_entries(TeJourneySet *set, RuleList *list)
 		te_journey_read_definition(table->vals[i], table->tupdesc, &definition);
 		old = MemoryContextSwitchTo(set->context);
 		journey = te_journey_compile(&definition);
-		add_rule(list, TE_RULE_ENTER, journey, &journey->trigger, (Datum) 0);
+		add_entry_rules(list, journey);
+		set->journeys[set->njourneys++] = journey;
+		if (journey->trigger_kind == TE_TRIGGER_ATTRIBUTE || journey->trigger_kind == TE_TRIGGER_DATE)
+			set->watches_users = true;
 		MemoryContextSwitchTo(old);
 	}
 	SPI_freetuptable(table);
@@ -229,15 +252,16 @@ load_exits(TeJourneySet *set, RuleList *list)
 				count;
 	SPITupleTable *table;
 
-	SPI_execute("SELECT j.journey_id, max(v.version), j.name, max(j.owner::text), false,"
+	SPI_execute("SELECT j.journey_id, max(v.version), j.name, max(j.owner::text), 'live',"
 				" (array_agg(v.trigger ORDER BY v.version DESC))[1],"
 				" (array_agg(v.steps ORDER BY v.version DESC))[1], v.exit_on, v.goal,"
 				" (array_agg(v.reentry ORDER BY v.version DESC))[1], NULL::text, NULL::text, false,"
 				" NULL::interval, NULL::text, array_agg(v.version ORDER BY v.version)"
 				" FROM trigger_engine._journeys j"
 				" JOIN trigger_engine._journey_versions v USING (journey_id)"
-				" WHERE v.exit_on IS NOT NULL OR v.goal IS NOT NULL"
-				" GROUP BY j.journey_id, v.exit_on, v.goal", true, 0);
+				" WHERE v.exit_on IS NOT NULL OR v.goal IS NOT NULL OR v.trigger ->> 'kind' = 'absence'"
+				" GROUP BY j.journey_id, v.exit_on, v.goal,"
+				" CASE WHEN v.trigger ->> 'kind' = 'absence' THEN v.trigger END", true, 0);
 	table = SPI_tuptable;
 	count = SPI_processed;
 	for (i = 0; i < count; i++)
@@ -258,6 +282,47 @@ load_exits(TeJourneySet *set, RuleList *list)
 			add_rule(list, TE_RULE_EXIT, journey, &journey->exits[k], versions);
 		for (k = 0; k < journey->ngoals; k++)
 			add_rule(list, TE_RULE_GOAL, journey, &journey->goals[k], versions);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_freetuptable(table);
+}
+
+/*
+ * Events that steps wait for, of every version that may still run.
+ */
+static void
+load_resumes(TeJourneySet *set, RuleList *list)
+{
+	uint64		i,
+				count;
+	SPITupleTable *table;
+
+	SPI_execute(TE_JOURNEY_SELECT " WHERE pg_catalog.jsonb_path_exists(v.steps, '$.**.wait_for')"
+				" ORDER BY j.journey_id, v.version", true, 0);
+	table = SPI_tuptable;
+	count = SPI_processed;
+	for (i = 0; i < count; i++)
+	{
+		TeJourneyDefinition definition;
+		MemoryContext old;
+		TeJourney  *journey;
+		Datum		version;
+		int			k,
+					arm;
+
+		te_journey_read_definition(table->vals[i], table->tupdesc, &definition);
+		old = MemoryContextSwitchTo(set->context);
+		journey = te_journey_compile(&definition);
+		version = Int32GetDatum(journey->version);
+		version = PointerGetDatum(construct_array(&version, 1, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+		for (k = 0; k < journey->nsteps; k++)
+			for (arm = 0; journey->steps[k].kind == TE_STEP_WAIT_FOR && arm < journey->steps[k].narms; arm++)
+			{
+				TeRule	   *rule = add_rule(list, TE_RULE_RESUME, journey, journey->steps[k].arms[arm].matcher, version);
+
+				rule->step = journey->steps[k].id;
+				rule->arm = arm;
+			}
 		MemoryContextSwitchTo(old);
 	}
 	SPI_freetuptable(table);
@@ -315,6 +380,7 @@ build_set(Oid extension, Oid owner)
 	{
 		load_entries(set, &list);
 		load_exits(set, &list);
+		load_resumes(set, &list);
 		load_schemas(set);
 		old = MemoryContextSwitchTo(context);
 		build_watches(set, &list);
@@ -370,6 +436,29 @@ te_journey_set(void)
 		current->installation != te_guc_installation)
 		rebuild();
 	return current;
+}
+
+/*
+ * The live journey of an id, or NULL. Does not allocate.
+ */
+TeJourney *
+te_journey_live(TeJourneySet *set, int64 journey_id)
+{
+	int			low = 0,
+				high = set->njourneys;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (set->journeys[middle]->id == journey_id)
+			return set->journeys[middle];
+		if (set->journeys[middle]->id < journey_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
 }
 
 /*

@@ -90,7 +90,7 @@ Oid			te_journey_config_tables[TE_CONFIG_TABLES];
 static const char *const config_table_names[TE_CONFIG_TABLES] = {
 	"_stamp", "_pause", "_journeys", "_journey_versions", "_segments", "_templates",
 	"_template_texts", "_translations", "_providers", "_secrets", "_event_schemas", "_tracked_tables",
-	"_quiet_hours", "_caps"
+	"_quiet_hours", "_caps", "_provider_kinds"
 };
 
 /*
@@ -214,7 +214,8 @@ te_journey_read_definition(HeapTuple row, TupleDesc desc, TeJourneyDefinition *o
 	out->version = DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull));
 	out->name = SPI_getvalue(row, desc, 3);
 	out->owner = SPI_getvalue(row, desc, 4);
-	out->live = DatumGetBool(SPI_getbinval(row, desc, 5, &isnull));
+	out->live = strcmp(SPI_getvalue(row, desc, 5), "live") == 0;
+	out->paused = strcmp(SPI_getvalue(row, desc, 5), "paused") == 0;
 	out->trigger = READ_JSONB(6);
 	out->steps = READ_JSONB(7);
 	out->exit_on = READ_JSONB(8);
@@ -242,8 +243,8 @@ te_journey_refresh(void)
 
 	if (versions != NULL && versions_generation == generation)
 		return;
-	if (versions_context)
-		MemoryContextDelete(versions_context);
+	/* further out in this transaction they may be in use: an analyst's SQL may ask why_not() */
+	te_db_retire(NULL, versions_context);
 	versions_context = NULL;
 	versions = NULL;
 	te_journey_resolve_tables();
@@ -258,6 +259,40 @@ te_journey_refresh(void)
 }
 
 /*
+ * Reads and compiles one version of a journey, in the given context; NULL when it is gone.
+ */
+static TeJourney *
+load_version(int64 journey_id, int32 version, MemoryContext context)
+{
+	TeJourneyDefinition definition;
+	TeJourney  *journey;
+	Oid			types[2] = {INT8OID, INT4OID};
+	Datum		values[2] = {Int64GetDatum(journey_id), Int32GetDatum(version)};
+	static SPIPlanPtr plan = NULL;
+	MemoryContext old;
+
+	te_db_execute(&plan, TE_JOURNEY_SELECT
+				  " WHERE j.journey_id = $1 AND v.version = $2", 2, types, values, NULL, false, 1);
+	if (SPI_processed == 0)
+		return NULL;
+	te_journey_read_definition(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, &definition);
+	old = MemoryContextSwitchTo(context);
+	journey = te_journey_compile(&definition);
+	MemoryContextSwitchTo(old);
+	return journey;
+}
+
+/*
+ * One version of a journey in the current context, kept by the caller alone; NULL when it
+ * is gone.
+ */
+TeJourney *
+te_journey_load(int64 journey_id, int32 version)
+{
+	return load_version(journey_id, version, CurrentMemoryContext);
+}
+
+/*
  * One version of a journey in compiled form, or NULL when it is gone. Valid until
  * the next te_journey_refresh().
  */
@@ -266,11 +301,7 @@ te_journey_version(int64 journey_id, int32 version)
 {
 	VersionKey	key = {0};
 	VersionEntry *entry;
-	TeJourneyDefinition definition;
-	TeJourney  *journey = NULL;
-	Oid			types[2] = {INT8OID, INT4OID};
-	Datum		values[2] = {Int64GetDatum(journey_id), Int32GetDatum(version)};
-	static SPIPlanPtr plan = NULL;
+	TeJourney  *journey;
 
 	key.id = journey_id;
 	key.version = version;
@@ -278,17 +309,7 @@ te_journey_version(int64 journey_id, int32 version)
 	if (entry)
 		return entry->journey;
 
-	te_db_execute(&plan, TE_JOURNEY_SELECT
-				  " WHERE j.journey_id = $1 AND v.version = $2", 2, types, values, NULL, false, 1);
-	if (SPI_processed > 0)
-	{
-		MemoryContext old;
-
-		te_journey_read_definition(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, &definition);
-		old = MemoryContextSwitchTo(versions_context);
-		journey = te_journey_compile(&definition);
-		MemoryContextSwitchTo(old);
-	}
+	journey = load_version(journey_id, version, versions_context);
 	entry = hash_search(versions, &key, HASH_ENTER, NULL);
 	entry->journey = journey;
 	return journey;
@@ -313,14 +334,41 @@ te_journey_step(const TeJourney *journey, const char *id, int *index)
 }
 
 /*
- * Adds up the waits from step number "from" on. *step becomes the next step that
- * does something, or nsteps at the end. Does not touch the database.
+ * Follows the program from a step on, TE_STEP_END at the end, to where a run rests next:
+ * plain waits are added up. *step becomes the step that it rests at, or nsteps at the
+ * end; the result is when that is due, which for an awaited event is the timeout. Does
+ * not touch the database.
  */
 TimestampTz
 te_journey_skip_waits(const TeJourney *journey, int from, TimestampTz at, int *step)
 {
-	while (from < journey->nsteps && journey->steps[from].kind == TE_STEP_WAIT)
-		at = te_clock_add(at, &journey->steps[from++].wait);
-	*step = from;
+	while (from != TE_STEP_END)
+	{
+		const TeStep *here = &journey->steps[from];
+
+		if (here->kind == TE_STEP_LADDER)
+		{
+			from = here->other;
+			at += journey->steps[from].after;
+			continue;
+		}
+		if (here->kind == TE_STEP_WAIT && !here->has_jitter)
+		{
+			at = te_clock_add(at, &here->wait);
+			/* what is awaited after it does not count before its end: the run rests here */
+			if (here->next == TE_STEP_END || journey->steps[here->next].kind != TE_STEP_WAIT_FOR)
+			{
+				from = here->next;
+				continue;
+			}
+		}
+		else if (here->kind == TE_STEP_WAIT_FOR && !here->counts)
+			at = here->endless ? DT_NOEND : te_clock_add(at, &here->wait);
+		else if (here->kind == TE_STEP_DIGEST)
+			at = te_clock_add(at, &here->wait);
+		*step = from;
+		return at;
+	}
+	*step = journey->nsteps;
 	return at;
 }

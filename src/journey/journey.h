@@ -6,6 +6,7 @@
 
 #include "postgres.h"
 
+#include "pgtime.h"
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/jsonpath.h"
@@ -15,28 +16,21 @@ typedef enum TeStepKind
 {
 	TE_STEP_WAIT,
 	TE_STEP_SEND,
-	TE_STEP_EXIT
+	TE_STEP_EXIT,
+	TE_STEP_WAIT_UNTIL,
+	TE_STEP_WAIT_FOR,
+	TE_STEP_BRANCH,
+	TE_STEP_LADDER,
+	TE_STEP_SPLIT,
+	TE_STEP_SET,
+	TE_STEP_LIST,
+	TE_STEP_START,
+	TE_STEP_LEAVE,
+	TE_STEP_DIGEST
 } TeStepKind;
 
-typedef struct TeStep
-{
-	char	   *id;
-	TeStepKind	kind;
-	Interval	wait;			/* TE_STEP_WAIT */
-	char	   *template_name;	/* TE_STEP_SEND */
-	char	   *channel;		/* TE_STEP_SEND; NULL = the template's */
-	char	   *provider;		/* TE_STEP_SEND; NULL = the channel's first */
-	char	   *reason;			/* TE_STEP_EXIT */
-} TeStep;
-
-typedef enum TeReentry
-{
-	TE_REENTRY_EVENT,			/* once per event */
-	TE_REENTRY_ONCE,
-	TE_REENTRY_ONCE_PER_KEY,
-	TE_REENTRY_AFTER,
-	TE_REENTRY_PARALLEL
-} TeReentry;
+/* In place of the index of a step: the end of the run. */
+#define TE_STEP_END (-1)
 
 /* An event by name and, if where is set, by a jsonpath on its properties. */
 typedef struct TeMatcher
@@ -53,6 +47,124 @@ typedef struct TeMatcher
 	struct TeTest *tests;
 } TeMatcher;
 
+typedef enum TeConditionKind
+{
+	TE_CONDITION_ALL,
+	TE_CONDITION_ANY,
+	TE_CONDITION_NOT,
+	TE_CONDITION_EVENT,
+	TE_CONDITION_ATTRIBUTE,
+	TE_CONDITION_SEGMENT,
+	TE_CONDITION_SCORE,
+	TE_CONDITION_INTERACTION,
+	TE_CONDITION_SQL,
+	TE_CONDITION_STAGE,
+	TE_CONDITION_LIST
+} TeConditionKind;
+
+/* What a branch asks about a person, answered when the step is due. */
+typedef struct TeCondition
+{
+	TeConditionKind kind;
+	int			nparts;			/* ALL, ANY, NOT */
+	struct TeCondition *parts;
+	TeMatcher	matcher;		/* EVENT; ATTRIBUTE without a name */
+	int			count;			/* EVENT: at least so many */
+	Interval   *within;			/* EVENT, INTERACTION: so far back; NULL = since the run began */
+	char	   *name;			/* SEGMENT, LIST, SCORE: model, or channel of engagement */
+	bool		is_engagement;	/* SCORE */
+	double		above;			/* SCORE; NaN = no bound */
+	double		below;
+	char	   *step;			/* INTERACTION: with the message of that step */
+	char	   *text;			/* INTERACTION: its kind; SQL: the query */
+	int			nstages;		/* STAGE */
+	char	  **stages;
+} TeCondition;
+
+/* Until when a step waits: bounds that must all hold. */
+typedef struct TeMoment
+{
+	JsonPath   *attribute;		/* a date or an instant among the user's attributes, or NULL */
+	Interval	offset;			/* from it; may be negative */
+	int64		at;				/* since midnight, microseconds; -1 = any time */
+	int			weekdays;		/* bit 0 = Sunday; 0 = any */
+	struct TeQuietRule *windows;	/* when it may be, or NULL */
+	char	   *best_channel;	/* the best hour for a message on it, or NULL */
+	Interval	best_within;
+} TeMoment;
+
+/* One way on from a branch, a wait_for or a split. */
+typedef struct TeArm
+{
+	TeCondition *when;			/* TE_STEP_BRANCH */
+	TeMatcher  *matcher;		/* TE_STEP_WAIT_FOR */
+	char	   *variant;		/* TE_STEP_SPLIT */
+	int			first;
+} TeArm;
+
+/*
+ * Steps within steps lie in the same array, after the one that they belong to and before
+ * the one that follows it, so that what comes later has a higher index.
+ */
+typedef struct TeStep
+{
+	char	   *id;
+	TeStepKind	kind;
+	int			parent;			/* the step it lies within; -1 = none */
+	int			next;			/* the step after it, or TE_STEP_END */
+	int			narms;
+	TeArm	   *arms;
+	int			other;			/* where no arm is taken: BRANCH, WAIT_FOR, SPLIT */
+	Interval	wait;			/* TE_STEP_WAIT, DIGEST; TE_STEP_WAIT_FOR: its timeout */
+	JsonPath   *key;			/* TE_STEP_DIGEST: events of the same key go together; NULL = all */
+	bool		has_jitter;		/* TE_STEP_WAIT */
+	Interval	jitter;
+	bool		counts;			/* TE_STEP_WAIT_FOR: what happened since the run began counts */
+	bool		endless;		/* TE_STEP_WAIT_FOR: without a timeout */
+	TeMoment   *moment;			/* TE_STEP_WAIT_UNTIL */
+	char	   *template_name;	/* TE_STEP_SEND */
+	char	   *channel;		/* TE_STEP_SEND; NULL = the template's */
+	char	   *provider;		/* TE_STEP_SEND; NULL = the channel's first */
+	char	   *experiment;		/* TE_STEP_SPLIT; TE_STEP_SEND: goes to some variants only */
+	int			nvariants;
+	char	  **variants;		/* those */
+	TeCondition *unless;		/* of a rung: where it holds, the rung is skipped */
+	TeCondition *until;			/* of a ladder: where it holds, the rest is */
+	bool		is_rung;
+	int64		after;			/* of a rung: since the ladder began, microseconds */
+	char	   *reason;			/* TE_STEP_EXIT */
+	Jsonb	   *attributes;		/* TE_STEP_SET */
+	char	   *target;			/* TE_STEP_LIST, START, LEAVE: a name */
+	bool		removes;		/* TE_STEP_LIST */
+} TeStep;
+
+typedef enum TeReentry
+{
+	TE_REENTRY_EVENT,			/* once per event */
+	TE_REENTRY_ONCE,
+	TE_REENTRY_ONCE_PER_KEY,
+	TE_REENTRY_AFTER,
+	TE_REENTRY_PARALLEL
+} TeReentry;
+
+/* What starts a journey, in the order of the names in compile_trigger.c. */
+typedef enum TeTriggerKind
+{
+	TE_TRIGGER_EVENT,
+	TE_TRIGGER_ABSENCE,
+	TE_TRIGGER_SEQUENCE,
+	TE_TRIGGER_MILESTONE,
+	TE_TRIGGER_ATTRIBUTE,
+	TE_TRIGGER_INACTIVITY,
+	TE_TRIGGER_DATE,
+	TE_TRIGGER_SCHEDULE,
+	TE_TRIGGER_PRICE_DROP,
+	TE_TRIGGER_BACK_IN_STOCK,
+	TE_TRIGGER_FOLLOWED,
+	TE_TRIGGER_SEGMENT,
+	TE_TRIGGER_CALL
+} TeTriggerKind;
+
 typedef struct TeJourney
 {
 	int64		id;
@@ -60,7 +172,26 @@ typedef struct TeJourney
 	char	   *name;
 	char	   *owner;
 	bool		live;
-	TeMatcher	trigger;
+	bool		paused;
+	TeTriggerKind trigger_kind;
+	TeMatcher	trigger;		/* the event that starts it; without a name where none does */
+	int			nparts;
+	TeMatcher  *parts;			/* ABSENCE: without; SEQUENCE: those before the last; INACTIVITY:
+								 * activity; fan-outs: interest, until */
+	Interval	within;			/* ABSENCE, SEQUENCE */
+	Interval	delay;			/* from the event to the first step */
+	JsonPath   *match;			/* ABSENCE */
+	struct NumericData *reach;	/* MILESTONE */
+	JsonPath   *sum;			/* of it; NULL = a count, or a streak */
+	bool		streak;
+	bool		every;
+	JsonPath   *attribute;		/* ATTRIBUTE */
+	Jsonb	   *from;
+	Jsonb	   *to;
+	int			nrungs;			/* INACTIVITY */
+	Interval   *rungs;
+	JsonPath   *object;			/* fan-outs: the object that an interest is in */
+	JsonPath   *source_object;	/* FOLLOWED: the one that an event is about */
 	JsonPath   *entry_key;
 	TeReentry	reentry;
 	Interval	reentry_after;
@@ -78,7 +209,7 @@ typedef struct TeJourney
 	int			priority;		/* the higher goes first */
 	int			nsteps;
 	TeStep	   *steps;
-	int			first_step;		/* the first that is not a wait */
+	int			first_step;		/* where a run first rests, as te_journey_skip_waits() says */
 	int			first_lane;		/* of that step */
 } TeJourney;
 
@@ -90,6 +221,7 @@ typedef struct TeJourneyDefinition
 	const char *name;
 	const char *owner;
 	bool		live;
+	bool		paused;
 	Jsonb	   *trigger;
 	Jsonb	   *steps;
 	Jsonb	   *exit_on;
@@ -107,6 +239,7 @@ typedef enum TeRuleKind
 {
 	TE_RULE_EXIT,
 	TE_RULE_GOAL,
+	TE_RULE_RESUME,				/* an event that a step waits for */
 	TE_RULE_ENTER
 } TeRuleKind;
 
@@ -116,7 +249,9 @@ typedef struct TeRule
 	TeRuleKind	kind;
 	TeJourney  *journey;
 	TeMatcher  *matcher;
-	Datum		versions;		/* int4[], exits and goals only */
+	Datum		versions;		/* int4[], not for entries */
+	const char *step;			/* TE_RULE_RESUME: that waits */
+	int			arm;			/* TE_RULE_RESUME */
 } TeRule;
 
 /* Rules of one event that share the path of their equality, by hash of its value. */
@@ -155,11 +290,22 @@ typedef struct TeJourneySet
 	Oid			owner;			/* of the extension */
 	const char *installation;	/* the setting it was compared with */
 	HTAB	   *watches;		/* TeWatch by event name */
+	int			njourneys;
+	TeJourney **journeys;		/* live ones, by id */
+	bool		watches_users;	/* some are about attributes or dates of users */
 } TeJourneySet;
 
 /* compile.c: throws on a bad definition; result in the current context */
 extern TeJourney *te_journey_compile(const TeJourneyDefinition *definition);
-extern void te_journey_check_matcher(Jsonb *matcher, const char *what);
+
+/* moment.c: pure */
+extern TimestampTz te_journey_first_moment(const TeMoment *moment, TimestampTz base, pg_tz *zone);
+
+/* compile_trigger.c */
+extern TimestampTz te_journey_before(TimestampTz at, const Interval *by);
+extern bool te_journey_is_without(const TeJourney *journey, const TeMatcher *exit);
+extern bool te_journey_breaks_absence(const TeJourney *journey, TimestampTz began, Jsonb *first,
+									  TimestampTz happened, Jsonb *second);
 
 /* match.c */
 extern bool te_journey_matches(const TeMatcher *matcher, Jsonb *properties);
@@ -170,12 +316,14 @@ extern int	te_journey_candidates(const TeWatch *watch, Jsonb *properties, TeRule
 
 /* cache.c */
 extern TeJourneySet *te_journey_set(void);
+extern TeJourney *te_journey_live(TeJourneySet *set, int64 journey_id);
 extern TeWatch *te_journey_watch(TeJourneySet *set, const char *event, int len);
 
 /* catalogue.c */
 extern void te_journey_refresh(void);
 extern void te_journey_distrust(void);
 extern TeJourney *te_journey_version(int64 journey_id, int32 version);	/* NULL when gone */
+extern TeJourney *te_journey_load(int64 journey_id, int32 version);
 extern int	te_journey_lane(const char *provider, const char *channel);
 extern TeStep *te_journey_step(const TeJourney *journey, const char *id, int *index);
 extern TimestampTz te_journey_skip_waits(const TeJourney *journey, int from, TimestampTz at, int *step);

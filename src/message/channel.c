@@ -23,7 +23,7 @@ static const TeField web_push_fields[] = {
 
 static const TeField email_fields[] = {
 	{"from", TE_FIELD_ADDRESS}, {"from_name", TE_FIELD_LINE}, {"reply_to", TE_FIELD_ADDRESS}, {"subject", TE_FIELD_LINE},
-	{"preheader", TE_FIELD_LINE}, {"html", TE_FIELD_HTML}, {"text", TE_FIELD_TEXT}, {NULL}
+	{"preheader", TE_FIELD_LINE}, {"list_unsubscribe", TE_FIELD_URL}, {"html", TE_FIELD_HTML}, {"text", TE_FIELD_TEXT}, {NULL}
 };
 
 static const TeField sms_fields[] = {

@@ -95,6 +95,10 @@ typedef struct TeNeeds
 	List	   *blocks;			/* names of content blocks */
 	bool		all_blocks;		/* any: a name is known when rendering only */
 	bool		translations;
+	bool		unsubscribe_url;	/* variables that are worked out only where they are named */
+	bool		preferences_url;
+	bool		recommended;
+	List	   *offers;			/* names, of {{ offers.NAME }} */
 } TeNeeds;
 
 extern void te_needs_add(TeNeeds *needs, Jsonb *content);
@@ -112,6 +116,10 @@ typedef struct TeStored
 	Jsonb	   *partials;		/* the blocks it includes, or NULL */
 	Jsonb	   *html_partials;
 	Jsonb	   *translations;	/* or NULL */
+	bool		unsubscribe_url;	/* whether it names that variable */
+	bool		preferences_url;
+	bool		recommended;
+	List	   *offers;			/* names of those that it names; strings */
 } TeStored;
 
 /* Which version of a text. */
@@ -147,6 +155,19 @@ typedef enum TePushService
 #define TE_APNS_MOST 4096
 #define TE_FCM_MOST 4096
 #define TE_WEB_PUSH_MOST 3993
+
+/* What a push message carries beside its content. */
+typedef struct TePushEnvelope
+{
+	const char *message_id;		/* msg_ and 32 hexadecimal digits */
+	int64		ttl;			/* seconds; -1 = without end */
+} TePushEnvelope;
+
+/* Whether it shows nothing: data for the app alone. */
+extern bool te_payload_is_silent(Jsonb *content);
+
+/* The members of FCM's message, without braces; envelope NULL: for their size. */
+extern void te_payload_write_fcm(StringInfo out, Jsonb *content, int64 send_id, const TePushEnvelope *envelope);
 
 extern void te_payload_write(StringInfo out, TePushService service, Jsonb *content, int64 send_id);
 extern void te_payload_write_json(StringInfo out, Jsonb *document);	/* without white space */

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "message/message.h"
 #include "template/program.h"
 
@@ -105,6 +107,53 @@ walk_block(TeNeeds *needs, const TeBlock *block)
 }
 
 /*
+ * Whether a program names a variable.
+ */
+static bool
+names(const TeProgram *program, const char *variable)
+{
+	int			len = strlen(variable);
+	int			i;
+
+	for (i = 0; i < program->nnames; i++)
+		if (program->names[i].len == len && memcmp(program->names[i].name, variable, len) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Adds the names of offers in a text that has the variable: all that stands behind
+ * "offers.", as names of offers are words.
+ */
+static void
+add_offers(TeNeeds *needs, const char *text, int len)
+{
+	static const char before[] = "offers.";
+	const char *end = text + len;
+	const char *at;
+
+	for (at = text; at + sizeof(before) - 1 < end; at++)
+	{
+		const char *name;
+		char	   *copy;
+		ListCell   *cell;
+		bool		known = false;
+
+		if (memcmp(at, before, sizeof(before) - 1) != 0)
+			continue;
+		name = at + sizeof(before) - 1;
+		for (at = name; at < end && (islower((unsigned char) *at) || isdigit((unsigned char) *at) || *at == '_'); at++)
+			 /* to its end */ ;
+		copy = pnstrdup(name, at - name);
+		foreach(cell, needs->offers)
+			known |= strcmp(lfirst(cell), copy) == 0;
+		if (copy[0] != '\0' && !known)
+			needs->offers = lappend(needs->offers, copy);
+		at--;
+	}
+}
+
+/*
  * Adds what the texts of a content need; names are in the current memory context. One
  * that does not parse needs nothing.
  */
@@ -124,7 +173,13 @@ te_needs_add(TeNeeds *needs, Jsonb *content)
 			continue;
 		te_cache_trim();
 		program = te_cache_get(value.val.string.val, value.val.string.len, false, false, &problems);
-		if (program)
-			walk_block(needs, program->root);
+		if (program == NULL)
+			continue;
+		walk_block(needs, program->root);
+		needs->unsubscribe_url |= names(program, "unsubscribe_url");
+		needs->preferences_url |= names(program, "preferences_url");
+		needs->recommended |= names(program, "recommended");
+		if (names(program, "offers"))
+			add_offers(needs, value.val.string.val, value.val.string.len);
 	}
 }

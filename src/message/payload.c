@@ -6,6 +6,8 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
@@ -130,34 +132,109 @@ write_send_id(StringInfo out, int64 send_id)
 }
 
 /*
+ * Whether a push message shows nothing: data for the app alone.
+ */
+bool
+te_payload_is_silent(Jsonb *content)
+{
+	static const char *const shown[] = {"title", "subtitle", "body", "image", "sound", "badge"};
+
+	for (int i = 0; i < lengthof(shown); i++)
+	{
+		JsonbValue *value = te_json_find(content, shown[i]);
+
+		if (value && value->type != jbvNull)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The dictionary aps of Apple's: an alert with sound and badge, or, without any of them,
+ * the mark of a message for the app alone.
+ */
+static void
+write_aps(StringInfo out, Jsonb *content)
+{
+	static const char *const alert[] = {"title", "subtitle", "body", NULL};
+	static const char *const aps[] = {"badge", "sound", NULL};
+	JsonbValue *image = te_json_find(content, "image");
+	int			start;
+
+	appendStringInfoString(out, "\"aps\":{");
+	if (te_payload_is_silent(content))
+		appendStringInfoString(out, "\"content-available\":1");
+	else
+	{
+		appendStringInfoString(out, "\"alert\":{");
+		start = out->len;
+		write_members(out, content, alert, false);
+		if (out->len > start)
+			appendStringInfoChar(out, '}');
+		else
+			out->data[out->len = start - strlen("\"alert\":{")] = '\0';
+		write_members(out, content, aps, false);
+		if (image && image->type == jbvString)
+			appendStringInfo(out, "%s\"mutable-content\":1", out->data[out->len - 1] == '{' ? "" : ",");
+	}
+	appendStringInfoChar(out, '}');
+}
+
+/*
  * APNs: the alert in aps; image, url, actions and data beside it, for the app and its
  * extension, which an image needs.
  */
 static void
 write_apns(StringInfo out, Jsonb *content, int64 send_id)
 {
-	static const char *const alert[] = {"title", "subtitle", "body", NULL};
-	static const char *const aps[] = {"badge", "sound", NULL};
 	static const char *const others[] = {"image", "url", "actions", "data", NULL};
-	JsonbValue *image = te_json_find(content, "image");
 
-	appendStringInfoString(out, "{\"aps\":{\"alert\":{");
-	write_members(out, content, alert, false);
-	appendStringInfoChar(out, '}');
-	write_members(out, content, aps, false);
-	if (image && image->type == jbvString)
-		appendStringInfoString(out, ",\"mutable-content\":1");
-	appendStringInfoChar(out, '}');
+	appendStringInfoChar(out, '{');
+	write_aps(out, content);
 	write_members(out, content, others, false);
 	write_send_id(out, send_id);
 	appendStringInfoChar(out, '}');
 }
 
 /*
- * FCM: the notification, and data, of which every value is a text.
+ * What each platform behind FCM needs: how long, how urgent, and by what a second copy
+ * replaces the first.
  */
 static void
-write_fcm(StringInfo out, Jsonb *content, int64 send_id)
+write_platforms(StringInfo out, Jsonb *content, const TePushEnvelope *envelope)
+{
+	bool		silent = te_payload_is_silent(content);
+	const char *digits = envelope->message_id + 4;
+
+	appendStringInfo(out, ",\"android\":{\"priority\":\"%s\"", silent ? "NORMAL" : "HIGH");
+	if (envelope->ttl >= 0)
+		appendStringInfo(out, ",\"ttl\":\"" INT64_FORMAT "s\"", envelope->ttl);
+	if (!silent)
+	{
+		appendStringInfoString(out, ",\"notification\":{");
+		write_member(out, content, "sound", "sound", false);
+		write_member(out, content, "badge", "notification_count", false);
+		appendStringInfo(out, "%s\"tag\":\"%s\"}", out->data[out->len - 1] == '{' ? "" : ",", digits);
+	}
+	appendStringInfo(out, "},\"apns\":{\"headers\":{\"apns-priority\":\"%s\",\"apns-push-type\":\"%s\",\"apns-collapse-id\":\"%s\"",
+					 silent ? "5" : "10", silent ? "background" : "alert", digits);
+	if (envelope->ttl >= 0)
+		appendStringInfo(out, ",\"apns-expiration\":\"%lld\"",
+						 envelope->ttl == 0 ? 0LL : (long long) time(NULL) + envelope->ttl);
+	appendStringInfoString(out, "},\"payload\":{");
+	write_aps(out, content);
+	appendStringInfo(out, "}},\"webpush\":{\"headers\":{\"Topic\":\"%s\",\"Urgency\":\"normal\"", digits);
+	if (envelope->ttl >= 0)
+		appendStringInfo(out, ",\"TTL\":\"" INT64_FORMAT "\"", envelope->ttl);
+	appendStringInfoString(out, "}}");
+}
+
+/*
+ * The members of FCM's message: the notification, data, of which every value is a text,
+ * and with an envelope what the platforms need.
+ */
+void
+te_payload_write_fcm(StringInfo out, Jsonb *content, int64 send_id, const TePushEnvelope *envelope)
 {
 	static const char *const notification[] = {"title", "body", "image", NULL};
 	static const char *const others[] = {"subtitle", "url", "actions", NULL};
@@ -166,9 +243,13 @@ write_fcm(StringInfo out, Jsonb *content, int64 send_id)
 	JsonbValue	value;
 	JsonbIteratorToken token;
 
-	appendStringInfoString(out, "{\"notification\":{");
-	write_members(out, content, notification, false);
-	appendStringInfoString(out, "},\"data\":{");
+	if (!te_payload_is_silent(content))
+	{
+		appendStringInfoString(out, "\"notification\":{");
+		write_members(out, content, notification, false);
+		appendStringInfoString(out, "},");
+	}
+	appendStringInfoString(out, "\"data\":{");
 	write_members(out, content, others, true);
 	it = data ? JsonbIteratorInit(&data->root) : NULL;
 	while (it && (token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
@@ -176,13 +257,20 @@ write_fcm(StringInfo out, Jsonb *content, int64 send_id)
 		{
 			char	   *key = pnstrdup(value.val.string.val, value.val.string.len);
 
-			write_member(out, data, key, key, true);
+			if (strcmp(key, "send_id") != 0)
+				write_member(out, data, key, key, true);
 		}
 	write_send_id(out, send_id);
-	appendStringInfoString(out, "},\"android\":{\"notification\":{");
-	write_member(out, content, "sound", "sound", false);
-	write_member(out, content, "badge", "notification_count", false);
-	appendStringInfoString(out, "}}}");
+	appendStringInfoChar(out, '}');
+	if (envelope)
+		write_platforms(out, content, envelope);
+	else
+	{
+		appendStringInfoString(out, ",\"android\":{\"notification\":{");
+		write_member(out, content, "sound", "sound", false);
+		write_member(out, content, "badge", "notification_count", false);
+		appendStringInfoString(out, "}}");
+	}
 }
 
 /*
@@ -211,7 +299,9 @@ te_payload_write(StringInfo out, TePushService service, Jsonb *content, int64 se
 			write_apns(out, content, send_id);
 			break;
 		case TE_PUSH_FCM:
-			write_fcm(out, content, send_id);
+			appendStringInfoChar(out, '{');
+			te_payload_write_fcm(out, content, send_id, NULL);
+			appendStringInfoChar(out, '}');
 			break;
 		case TE_PUSH_WEB:
 			write_web_push(out, content, send_id);

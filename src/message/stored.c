@@ -384,6 +384,10 @@ supply(TeStored *stored, const Family *family, const char *tenant, List *familie
 	stored->partials = partials_of(blocks, nblocks, false);
 	if (te_channel_field(stored->channel, "html", 4) != NULL)
 		stored->html_partials = partials_of(blocks, nblocks, true);
+	stored->unsubscribe_url = needs.unsubscribe_url;
+	stored->preferences_url = needs.preferences_url;
+	stored->recommended = needs.recommended;
+	stored->offers = needs.offers;
 	if (needs.translations)
 		stored->translations = load_translations(family->name, stored->render_locale, tenant, family->default_locale);
 }

@@ -82,6 +82,10 @@ add_item(TeBatch *batch, HeapTuple row, TupleDesc desc)
 	context = SPI_getbinval(row, desc, 14, &isnull);
 	item->context = isnull ? NULL : DatumGetJsonbPCopy(context);
 	item->retried = DatumGetBool(SPI_getbinval(row, desc, 15, &isnull));
+	item->arm = DatumGetInt64(SPI_getbinval(row, desc, 16, &isnull));
+	if (isnull)
+		item->arm = -1;
+	item->was_put_back = DatumGetBool(SPI_getbinval(row, desc, 17, &isnull));
 
 	if (batch->count == batch->size)
 	{
@@ -123,7 +127,8 @@ te_queue_claim(TeBatch *batch, int lane, int shard, int nshards, TeCursor *curso
 				  " ORDER BY q.lane, q.due_at, q.event_id LIMIT $5 FOR UPDATE SKIP LOCKED))"
 				  " RETURNING d.user_id, d.journey_id, d.entry_key, d.step, d.due_at, d.event_id, d.event_at,"
 				  " d.version::bigint, d.attempt::bigint, d.holds::bigint, d.crashes::bigint, d.send_id,"
-				  " coalesce(d.first_due_at, d.due_at), d.context, d.retried",
+				  " coalesce(d.first_due_at, d.due_at), d.context, d.retried, d.arm::bigint,"
+				  " d.first_due_at IS NOT NULL",
 				  7, types, values, NULL, false, 0);
 	table = SPI_tuptable;
 	n = SPI_processed;

@@ -34,6 +34,27 @@ sequence(char *name)
 /* ---- runs ---- */
 
 /*
+ * When the rung after this one is due: as its ladder says, or at once when this one has
+ * nowhere to go to.
+ */
+static TimestampTz
+next_rung_due(const TeItem *item, const TeStep *next, TimestampTz now)
+{
+	if (item->verdict == TE_WITHHOLD && (item->gate == TE_GATE_ENDPOINT || item->gate == TE_GATE_PROVIDER))
+		return now;
+	return item->first_due_at + (next->after - item->step->after);
+}
+
+/*
+ * True when a run stays at its step, which has begun to await events.
+ */
+static bool
+stays(const TeItem *item)
+{
+	return item->has_turn && item->turn == item->step_index;
+}
+
+/*
  * Where the run goes after an item: the next step and its time, or the end.
  */
 static bool
@@ -42,8 +63,19 @@ next_step(const TeItem *item, TimestampTz now, int *step, TimestampTz *due)
 	if (item->journey == NULL || item->step == NULL || item->verdict == TE_CANCEL ||
 		item->gate == TE_GATE_JOURNEY_LIVE || item->step->kind == TE_STEP_EXIT)
 		return false;
-	*due = te_journey_skip_waits(item->journey, item->step_index + 1, now, step);
-	return *step < item->journey->nsteps;
+	if (stays(item))
+	{
+		*step = item->step_index;
+		*due = item->step->endless ? DT_NOEND : te_clock_add(item->turn_at, &item->step->wait);
+		return true;
+	}
+	*due = te_journey_skip_waits(item->journey, item->has_turn ? item->turn : item->step->next,
+								 item->has_turn ? item->turn_at : now, step);
+	if (*step == item->journey->nsteps)
+		return false;
+	if (!item->has_turn && item->fallback)
+		*due = next_rung_due(item, &item->journey->steps[*step], now);
+	return true;
 }
 
 /*
@@ -173,9 +205,14 @@ queue_next(TeBatch *batch, TimestampTz now)
 		int			step;
 
 		if (item->verdict == TE_HOLD)
+		{
 			te_queue_add_due(&rows, item, item->step_id, item->lane, item->hold_until, true,
 					Min(item->holds + 1, PG_INT16_MAX),
 					psprintf("%s: %s", te_gate_name(item->gate), item->reason));
+			/* of a step that awaits events it would say since when */
+			if (item->step && item->step->kind == TE_STEP_WAIT_FOR && !item->was_put_back)
+				rows.nulls[13][rows.count - 1] = true;
+		}
 		else if (carries_run(item) && item->gate != TE_GATE_ENTRY && next_step(item, now, &step, &due))
 		{
 			TeStep	   *next = &item->journey->steps[step];
@@ -183,6 +220,12 @@ queue_next(TeBatch *batch, TimestampTz now)
 			te_queue_add_due(&rows, item, next->id,
 					next->kind == TE_STEP_SEND ? te_journey_lane(next->provider, next->channel) : 0,
 					due, false, 0, NULL);
+			/* what it awaits counts from when it was reached, and its row stands at the timeout */
+			if (next->kind == TE_STEP_WAIT_FOR && (!next->counts || stays(item)))
+			{
+				rows.values[13][rows.count - 1] = TimestampTzGetDatum(item->has_turn ? item->turn_at : now);
+				rows.nulls[13][rows.count - 1] = false;
+			}
 		}
 	}
 	te_queue_insert_due(&rows);
@@ -331,7 +374,6 @@ insert_batch(TeBatch *batch, int shard, TimestampTz now)
 		values[11] = Int16GetDatum(item->crashes);
 		te_queue_set_text(values, nulls, 12, item->context ? te_json_to_cstring(item->context) : NULL);
 		te_rows_add(&rows, values, nulls);
-		te_compose_webhook(item, now);
 	}
 	batch->unsettled = rows.count;
 	if (rows.count == 0)
@@ -361,6 +403,9 @@ te_queue_record_decisions(TeBatch *batch, int shard, TimestampTz now)
 
 	te_queue_init_sends(&stopped);
 	take_send_keys(batch);
+	te_links_apply(batch->items, batch->count, now);
+	te_compose_requests(batch->items, batch->count, now);
+	te_steps_apply(batch->items, batch->count, now);
 	begin_runs(batch, now);
 	end_runs(batch, now);
 	queue_next(batch, now);
@@ -383,5 +428,6 @@ te_queue_record_decisions(TeBatch *batch, int shard, TimestampTz now)
 	}
 	te_queue_insert_sends(&stopped);
 	te_slots_write(batch->items, batch->count);
+	te_offers_release(batch->items, batch->count);
 	insert_batch(batch, shard, now);
 }

@@ -54,6 +54,7 @@ te_queue_settle(TeItem *item, const TeResult *result, TimestampTz now)
 	item->status = result->status;
 	item->took_us = result->took_us;
 	item->retry_after_us = result->retry_after_us;
+	item->dead_since = result->dead_since;
 	item->finished_at = now;
 	item->reason = result->reason[0] ? MemoryContextStrdup(context, result->reason) : NULL;
 	item->provider_ref = result->provider_ref[0] ? MemoryContextStrdup(context, result->provider_ref) : NULL;

@@ -80,7 +80,7 @@ te_queue_quarantine(TeItem *item, const char *message, TimestampTz now)
 				  " AND entry_key = $3 AND step = $4 RETURNING *),"
 				  " item AS (SELECT g.*, s.channel, coalesce(g.send_id, pg_catalog.nextval('trigger_engine._send_id_seq')) AS id"
 				  " FROM gone g LEFT JOIN LATERAL (SELECT s.step ->> 'channel' AS channel"
-				  " FROM trigger_engine._journey_versions v CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(v.steps) s(step)"
+				  " FROM trigger_engine._journey_versions v CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(trigger_engine._flat_steps(v.steps)) s(step)"
 				  " WHERE v.journey_id = g.journey_id AND v.version = g.version AND s.step ->> 'id' = g.step LIMIT 1) s ON true),"
 				  " key AS (INSERT INTO trigger_engine._send_keys (user_id, journey_id, entry_key, step, channel, send_id)"
 				  " SELECT user_id, journey_id, entry_key, step, channel, id FROM item WHERE channel IS NOT NULL"

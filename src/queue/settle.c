@@ -60,6 +60,7 @@ te_queue_recheck(TeItem **items, int count, TimestampTz now)
 	}
 	te_facts_load_exits(items, count);
 	te_facts_load_consents(items, count);
+	te_facts_load_suppressions(items, count);
 	for (i = 0; i < count; i++)
 	{
 		TeItem	   *item = items[i];
@@ -71,11 +72,11 @@ te_queue_recheck(TeItem **items, int count, TimestampTz now)
 			item->gate = TE_GATE_EXIT;
 			item->reason = item->exit_reason;
 		}
-		if (item->state == NULL && item->opted_out && !item->transactional)
+		if (item->state == NULL && te_suppression_reason(item))
 		{
 			item->state = "withheld";
 			item->gate = TE_GATE_CONSENT;
-			item->reason = item->opted_out;
+			item->reason = te_suppression_reason(item);
 		}
 		else if (item->state == NULL && now > item->expires_at)
 		{
@@ -166,16 +167,50 @@ mark_exited(TeItem **items, int count, TimestampTz now)
 }
 
 /*
- * Disables what a provider declared gone: the user's own address, or else the
- * provider.
+ * Has the rung that follows a message which did not arrive take over at once. One that a
+ * session is cancelling is left to it.
+ */
+static void
+hurry_fallbacks(TeItem **items, int count, TimestampTz now)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[5] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[5];
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		TeItem	   *item = items[i];
+		bool		isnull;
+
+		if (item->fallback == NULL || item->state == NULL || strcmp(item->state, "rejected") != 0)
+			continue;
+		te_queue_set_run(values, item);
+		values[3] = CStringGetTextDatum(item->fallback);
+		values[4] = TimestampTzGetDatum(now);
+		te_db_execute(&plan,
+					  "UPDATE trigger_engine._due SET due_at = $5 WHERE ctid = ANY (ARRAY(SELECT q.ctid FROM trigger_engine._due q"
+					  " WHERE q.user_id = $1 AND q.journey_id = $2 AND q.entry_key = $3 AND q.step = $4 AND q.due_at > $5"
+					  " AND q.attempt = 0 AND q.first_due_at IS NULL FOR UPDATE SKIP LOCKED)) RETURNING lane::bigint",
+					  5, types, values, NULL, false, 0);
+		if (SPI_processed > 0)
+			te_wake_at_commit(DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)), now);
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+/*
+ * Disables what a provider declared gone: the user's own address on that channel, or
+ * else the provider. A session that is changing the address is not waited for: what it
+ * leaves there is tried with the next message.
  */
 static void
 disable_dead(TeItem **items, int count, TimestampTz now)
 {
 	static SPIPlanPtr endpoint_plan = NULL;
 	static SPIPlanPtr provider_plan = NULL;
-	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
-	Datum		values[4];
+	Oid			types[6] = {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID};
+	Datum		values[6];
 	int			i;
 
 	for (i = 0; i < count; i++)
@@ -188,11 +223,16 @@ disable_dead(TeItem **items, int count, TimestampTz now)
 		values[1] = CStringGetTextDatum(item->address ? item->address : "");
 		values[2] = CStringGetTextDatum(item->reason ? item->reason : "gone");
 		values[3] = TimestampTzGetDatum(now);
+		/* one that was registered anew since is alive again */
+		values[4] = TimestampTzGetDatum(item->dead_since ? item->dead_since : DT_NOEND);
+		values[5] = CStringGetTextDatum(item->channel);
 		if (item->address)
 			te_db_execute(&endpoint_plan,
 						  "UPDATE trigger_engine.endpoints SET state = 'disabled', state_reason = $3, updated_at = $4"
-						  " WHERE user_id = $1 AND address = $2 AND state = 'active'",
-						  4, types, values, NULL, false, 0);
+						  " WHERE (user_id, endpoint_id) IN (SELECT e.user_id, e.endpoint_id FROM trigger_engine.endpoints e"
+						  " WHERE e.user_id = $1 AND e.address = $2 AND e.state = 'active' AND e.updated_at <= $5"
+						  " AND e.channel = $6 FOR UPDATE SKIP LOCKED)",
+						  6, types, values, NULL, false, 0);
 		else
 			te_db_execute(&provider_plan,
 						  "UPDATE trigger_engine._providers SET state = 'disabled', state_reason = $3, updated_at = $4"
@@ -254,6 +294,8 @@ te_queue_record_outcomes(TeItem **items, int count, TimestampTz now)
 	te_queue_insert_due(&again);
 	mark_exited(items, count, now);
 	te_slots_settle(items, count);
+	te_offers_release(items, count);
 	disable_dead(items, count, now);
+	hurry_fallbacks(items, count, now);
 	close_batches(items, count);
 }

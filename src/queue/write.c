@@ -33,7 +33,7 @@ te_queue_set_text(Datum *values, bool *nulls, int i, const char *text)
 }
 
 static const Oid due_types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID, INT2OID, TIMESTAMPTZOID, INT8OID,
-TIMESTAMPTZOID, INT4OID, INT2OID, INT2OID, INT2OID, INT8OID, TIMESTAMPTZOID, TEXTOID, JSONBOID, BOOLOID};
+TIMESTAMPTZOID, INT4OID, INT2OID, INT2OID, INT2OID, INT8OID, TIMESTAMPTZOID, TEXTOID, JSONBOID, BOOLOID, INT2OID};
 
 /*
  * An empty collection of due rows.
@@ -72,6 +72,8 @@ te_queue_add_due(TeRows *rows, const TeItem *item, const char *step, int lane, T
 	nulls[15] = item->context == NULL;
 	values[15] = item->context ? JsonbPGetDatum(item->context) : (Datum) 0;
 	values[16] = BoolGetDatum(again && item->retried);
+	values[17] = Int16GetDatum(item->arm);
+	nulls[17] = !again || item->arm < 0;
 	te_rows_add(rows, values, nulls);
 }
 
@@ -89,10 +91,11 @@ te_queue_insert_due(TeRows *rows)
 	te_rows_execute(rows, &plan,
 					"INSERT INTO trigger_engine._due (user_id, journey_id, entry_key, step, lane, due_at,"
 					" event_id, event_at, version, attempt, holds, crashes, send_id, first_due_at, note, context,"
-					" retried)"
+					" retried, arm)"
 					" SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7),"
 					" unnest($8), unnest($9), unnest($10), unnest($11), unnest($12), unnest($13), unnest($14),"
-					" unnest($15), unnest($16), unnest($17)"
+					" unnest($15), unnest($16), unnest($17),"
+					" unnest($18)"
 					" ON CONFLICT (user_id, journey_id, entry_key, step) DO NOTHING", 0, NULL, NULL);
 	for (i = 0; i < rows->count; i++)
 		te_wake_at_commit(DatumGetInt16(rows->values[4][i]), DatumGetTimestampTz(rows->values[5][i]));

@@ -26,27 +26,15 @@
 #include "errors.h"
 #include "journey/journey.h"
 #include "segment/segment.h"
+#include "segment/segment_internal.h"
 
 PG_FUNCTION_INFO_V1(te_in_segment);
 PG_FUNCTION_INFO_V1(te_segment_members);
 
-/* What is kept of a segment until configuration changes; lives in its own context. */
-typedef struct Segment
-{
-	MemoryContext context;
-	char	   *name;
-	Oid			view;
-	Oid			key_type;		/* what user ids are converted to */
-	bool		as_text;		/* the column's type is another: compare its text */
-	SPIPlanPtr	probe_one;
-	SPIPlanPtr	probe_many;
-	char	   *probed_name;	/* of the view, in the probes */
-} Segment;
-
 typedef struct SegmentEntry
 {
 	char		name[NAMEDATALEN * 2];	/* hash key */
-	Segment    *segment;
+	TeSegment  *segment;
 } SegmentEntry;
 
 static HTAB *segments = NULL;
@@ -55,8 +43,8 @@ static uint64 segments_generation = 0;
 /*
  * Owner of a view at this moment; throws when the view is gone.
  */
-static Oid
-view_owner(const char *segment, Oid view)
+Oid
+te_segment_view_owner(const char *segment, Oid view)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
 	Oid			owner;
@@ -76,7 +64,7 @@ view_owner(const char *segment, Oid view)
  * ask for other segments.
  */
 static void
-drop_plans(Segment *segment)
+drop_plans(TeSegment *segment)
 {
 	te_db_retire(segment->probe_one, NULL);
 	te_db_retire(segment->probe_many, NULL);
@@ -137,12 +125,12 @@ key_type(Oid column_type)
 /*
  * Keeps a segment that was looked up.
  */
-static Segment *
+static TeSegment *
 keep_segment(const char *name, Oid view, Oid column_type)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "trigger_engine segment",
 												  ALLOCSET_SMALL_SIZES);
-	Segment    *segment = MemoryContextAllocZero(context, sizeof(Segment));
+	TeSegment  *segment = MemoryContextAllocZero(context, sizeof(TeSegment));
 
 	segment->context = context;
 	segment->name = MemoryContextStrdup(context, name);
@@ -157,8 +145,8 @@ keep_segment(const char *name, Oid view, Oid column_type)
  * Looks a segment up by name, as the extension's owner. SPI must be connected;
  * throws when it is unknown.
  */
-static Segment *
-find_segment(const char *name)
+TeSegment *
+te_segment_find(const char *name)
 {
 	SegmentEntry *entry;
 	TeIdentity	saved;
@@ -187,7 +175,7 @@ find_segment(const char *name)
 				 errmsg("segment \"%s\" does not exist", name),
 				 errhint("See the view trigger_engine.segments.")));
 	view = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	(void) view_owner(name, view);	/* throws when it is gone */
+	(void) te_segment_view_owner(name, view);	/* throws when it is gone */
 	column = get_attnum(view, "user_id");
 	if (column == InvalidAttrNumber)
 		ereport(ERROR,
@@ -200,8 +188,8 @@ find_segment(const char *name)
 /*
  * Qualified name of the view.
  */
-static char *
-view_name(const Segment *segment)
+char *
+te_segment_view_name(const TeSegment *segment)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(segment->view)),
 									  get_rel_name(segment->view));
@@ -242,8 +230,8 @@ is_uuid(const char *text)
  * Converts a user id to the type of the view's column; false when it cannot be
  * one of its values.
  */
-static bool
-convert_key(Oid type, const char *user_id, Datum *key)
+bool
+te_segment_convert_key(Oid type, const char *user_id, Datum *key)
 {
 	Oid			input,
 				io_param;
@@ -266,9 +254,9 @@ convert_key(Oid type, const char *user_id, Datum *key)
  * through grouping and DISTINCT, which a join would not.
  */
 static SPIPlanPtr
-probe_plan(Segment *segment, bool many)
+probe_plan(TeSegment *segment, bool many)
 {
-	char	   *view = view_name(segment);
+	char	   *view = te_segment_view_name(segment);
 	SPIPlanPtr *plan = many ? &segment->probe_many : &segment->probe_one;
 	const char *cast = segment->as_text ? "::pg_catalog.text" : "";
 	Oid			type = many ? get_array_type(segment->key_type) : segment->key_type;
@@ -298,8 +286,8 @@ probe_plan(Segment *segment, bool many)
 }
 
 /* Names the segment in errors of the view's SQL. */
-static void
-add_context(void *arg)
+void
+te_segment_add_context(void *arg)
 {
 	errcontext("segment \"%s\"", (const char *) arg);
 }
@@ -309,7 +297,7 @@ add_context(void *arg)
  * the view's owner.
  */
 static void
-run_probe(Segment *segment, Datum *keys, int *places, int nkeys, bool *members)
+run_probe(TeSegment *segment, Datum *keys, int *places, int nkeys, bool *members)
 {
 	SPIPlanPtr	plan = probe_plan(segment, nkeys > 1);
 	Datum		value = keys[0];
@@ -347,7 +335,7 @@ void
 te_segment_probe(const char *name, char *const *user_ids, int count, bool *members)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Segment    *segment = find_segment(name);
+	TeSegment  *segment = te_segment_find(name);
 	Datum	   *keys = palloc(sizeof(Datum) * count);
 	int		   *places = palloc(sizeof(int) * count);
 	int			nkeys = 0;
@@ -355,19 +343,19 @@ te_segment_probe(const char *name, char *const *user_ids, int count, bool *membe
 	ErrorContextCallback callback;
 	int			i;
 
-	callback.callback = add_context;
+	callback.callback = te_segment_add_context;
 	callback.arg = segment->name;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	for (i = 0; i < count; i++)
 	{
 		members[i] = false;
-		if (convert_key(segment->key_type, user_ids[i], &keys[nkeys]))
+		if (te_segment_convert_key(segment->key_type, user_ids[i], &keys[nkeys]))
 			places[nkeys++] = i;
 	}
 	if (nkeys > 0)
 	{
-		te_run_as_begin(&saved, view_owner(segment->name, segment->view), TE_RUN_RESTRICTED);
+		te_run_as_begin(&saved, te_segment_view_owner(segment->name, segment->view), TE_RUN_RESTRICTED);
 		run_probe(segment, keys, places, nkeys, members);
 		te_run_as_end(&saved);
 	}
@@ -400,7 +388,7 @@ te_segment_members(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Segment    *segment;
+	TeSegment  *segment;
 	TeIdentity	saved;
 	Portal		portal;
 	SPIPlanPtr	plan;
@@ -420,10 +408,10 @@ te_segment_members(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	segment = find_segment(name);
-	te_run_as_begin(&saved, view_owner(segment->name, segment->view), TE_RUN_RESTRICTED);
+	segment = te_segment_find(name);
+	te_run_as_begin(&saved, te_segment_view_owner(segment->name, segment->view), TE_RUN_RESTRICTED);
 	plan = SPI_prepare(psprintf("SELECT DISTINCT user_id::text FROM %s WHERE user_id IS NOT NULL",
-								view_name(segment)), 0, NULL);
+								te_segment_view_name(segment)), 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);

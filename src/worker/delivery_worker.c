@@ -350,8 +350,11 @@ hand_over(TeItem *item)
 
 	message.item = item;
 	message.send_id = item->send_id;
-	message.message_id = te_compose_message_id(item);
+	message.message_id = item->message_id;
 	message.address = item->address;
+	message.url = item->url;
+	message.own_url = item->own_url;
+	message.headers = item->headers;
 	message.body = item->body;
 	message.body_len = item->body_len;
 	item->handed_over_at = te_clock_now();

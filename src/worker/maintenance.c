@@ -1,6 +1,6 @@
 /*
  * maintenance.c
- *		The maintenance worker of a database: partitions and retention.
+ *		The maintenance worker of a database: partitions, retention, metrics and segments.
  *
  * A pass is a series of small steps, each an SQL function that does one bounded
  * piece of work in its own short transaction and says whether there is more. So
@@ -48,8 +48,15 @@ static Step steps[] = {
 	{"retiring partitions", "SELECT trigger_engine._retire_partition()"},
 	{"trimming old rows", "SELECT trigger_engine._trim_default_rows()"},
 	{"trimming slots", "SELECT trigger_engine._trim_slots()"},
+	{"trimming digests", "SELECT trigger_engine._trim_digests()"},
+	{"finishing erasures", "SELECT trigger_engine._finish_erasures()"},
 	{"making partitions", "SELECT trigger_engine._make_partition()"},
+	{"counting messages", "SELECT trigger_engine._fold_metrics()"},
 	{"looking after tracked tables", "SELECT trigger_engine._rebuild_all_events()"},
+	{"trimming notes of changes", "SELECT trigger_engine._trim_segments()"},
+	{"refreshing segments", "SELECT trigger_engine._pass_next_segment()"},
+	{"running timers of triggers", "SELECT trigger_engine._run_timers()"},
+	{"telling of objects and schedules", "SELECT trigger_engine._run_fanout()"},
 };
 
 /* What one transaction of a step needs and tells. */
@@ -70,6 +77,7 @@ PGDLLEXPORT void te_maintenance_main(Datum arg);
 static void
 run_piece(void *arg)
 {
+	static SPIPlanPtr turn_plan = NULL;
 	StepRun    *run = arg;
 	TeIdentity	saved;
 	bool		isnull;
@@ -80,6 +88,7 @@ run_piece(void *arg)
 		return;
 	te_worker_set_state(run->slot, TE_WORKER_RUNNING, run->step->doing);
 	te_run_as_begin(&saved, te_extension_owner(), TE_RUN_TRUSTED);
+	(void) te_db_execute(&turn_plan, "SELECT trigger_engine._take_maintenance_turn()", 0, NULL, NULL, NULL, false, 1);
 	(void) te_db_execute(&run->step->plan, run->step->sql, 0, NULL, NULL, NULL, false, 1);
 	if (SPI_processed == 1)
 		run->more = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],

@@ -139,7 +139,7 @@ sub contents
 	my ($self, $te) = @_;
 	my @parts = map { "SELECT '$_', count(*), md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\"), '')) FROM ONLY $_ t" } @{ $self->{tables} };
 	push @parts, map { "SELECT '$_', last_value, is_called::text FROM $_" } @{ $self->{sequences} };
-	return join '', map { s/\|/ /gr . "\n" } split /\n/, $te->sql(join ' UNION ALL ', @parts);
+	return join '', map { s/\|/ /gr . "\n" } split /\n/, $te->sql(join(' UNION ALL ', @parts) . ' ORDER BY 1');
 }
 
 # Columns, indexes, triggers, owners and privileges of all tables.

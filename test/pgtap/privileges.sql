@@ -27,8 +27,11 @@ SELECT name, '{nobody,reader,app,analyst,admin}'::text[] FROM unnest(ARRAY['at_l
 	'mean_sample_size', 'mean_mde', 'plan_experiment', 'confidence_sequence', 'msprt_test', 'group_sequential_bounds', 'bayes_proportions', 'bayes_means',
 	'bayes_lift', 'thompson_weights', 'thompson_choice', 'recency_penalty', 'ips']) name
 UNION ALL SELECT name, '{reader,analyst,admin}' FROM unnest(ARRAY['explain_send', 'segment_members', 'translations_for', 'missing_translations', 'explain_assignment']) name
+UNION ALL SELECT name, '{reader,analyst,admin}' FROM unnest(ARRAY['user_timeline', 'explain_journey', 'why_not']) name
+UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['dry_run']) name
 UNION ALL SELECT name, '{reader,app,analyst,admin}' FROM unnest(ARRAY['in_segment', 'is_holiday', 'is_working_day', 'next_working_day', 'assignment', 'held_out']) name
 UNION ALL SELECT name, '{app,analyst,admin}' FROM unnest(ARRAY['assign']) name
+UNION ALL SELECT name, '{reader,analyst,admin}' FROM unnest(ARRAY['suggest_delay']) name
 UNION ALL SELECT name, '{app}' FROM unnest(ARRAY['inbox', 'inbox_counts', 'mark_inbox', 'set_message_limits']) name
 UNION ALL SELECT name, '{app,admin}' FROM unnest(ARRAY['set_consent']) name
 UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['create_quiet_hours', 'drop_quiet_hours', 'create_cap', 'drop_cap', 'create_segment', 'drop_segment', 'create_template', 'alter_template', 'drop_template', 'approve_template', 'publish_template', 'rollback_template', 'preview_template', 'create_journey', 'alter_journey', 'enable_journey', 'disable_journey', 'drop_journey',
@@ -38,6 +41,14 @@ UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['create_quiet_hours',
 UNION ALL SELECT name, '{admin}' FROM unnest(ARRAY['create_provider', 'alter_provider', 'drop_provider', 'set_secret', 'pause', 'resume', 'stop_workers', 'start_workers', 'wait_until_idle', 'set_clock', 'advance_clock', 'maintain', 'retry_sends']) name
 UNION ALL SELECT name, '{}' FROM unnest(ARRAY['grant_usage', 'revoke_usage']) name;
 
+-- steps
+INSERT INTO contract
+SELECT name, '{app,analyst,admin}'::text[] FROM unnest(ARRAY['start_journey', 'leave_journey', 'add_to_list', 'remove_from_list']) name
+UNION ALL SELECT 'life_stage', '{reader,app,analyst,admin}' UNION ALL SELECT 'set_life_stages', '{analyst,admin}' UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['move_enrollments', 'archive_journey']) name;
+-- metrics
+INSERT INTO contract SELECT name, '{reader,analyst,admin}'::text[] FROM unnest(ARRAY['funnel', 'retention']) name
+UNION ALL SELECT 'set_conversion', '{analyst,admin}';
+
 -- scoring
 INSERT INTO contract
 SELECT name, '{nobody,reader,app,analyst,admin}'::text[] FROM unnest(ARRAY['churn_risk', 'alive_probability', 'expected_purchases', 'churn_band', 'expected_spend', 'lifetime_value', 'assign_cluster', 'simple_silhouette', 'beta_rate', 'message_value', 'cosine_similarity', 'log_likelihood_ratio', 'root_log_likelihood_ratio', 'smoothed_hours']) name
@@ -45,7 +56,35 @@ UNION ALL SELECT name, '{reader,analyst,admin}' FROM unnest(ARRAY['model_paramet
 UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['purchase_summary', 'fit_churn', 'fit_spend', 'kmeans', 'fit_kmeans', 'choose_k', 'rollback_model', 'drop_model', 'train_model', 'update_model', 'backtest_model', 'model_drift', 'evaluate_predictions', 'fit_beta_prior', 'refresh_engagement', 'engagement_features', 'retrain_model', 'rfm', 'set_interest_dimension', 'refresh_interests', 'backtest_recommendations', 'refresh_recommendations', 'backtest_hours']) name
 UNION ALL SELECT name, '{reader,app,analyst,admin}' FROM unnest(ARRAY['engagement_probability', 'interests', 'relevance_score', 'similar_items', 'recommend', 'best_hour']) name
 UNION ALL SELECT name, '{app}' FROM unnest(ARRAY['record_engagement', 'add_interest', 'set_item', 'record_basket']) name;
+-- membership of segments
+INSERT INTO contract
+SELECT name, '{reader,analyst,admin}'::text[] FROM unnest(ARRAY['segment_size', 'segment_overlap', 'segment_at', 'segment_recipes']) name
+UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['refresh_segment', 'explain_segment']) name;
 -- end of scoring
+-- kinds of providers
+INSERT INTO contract SELECT name, '{admin}'::text[] FROM unnest(ARRAY['create_provider_kind', 'drop_provider_kind']) name;
+-- results and reports
+INSERT INTO contract SELECT name, '{reader,analyst,admin}'::text[] FROM unnest(ARRAY['experiment_results', 'experiment_decision', 'holdout_lift', 'journey_chart', 'report_html', 'report_template']) name;
+-- offers and answers
+INSERT INTO contract
+SELECT name, '{app}'::text[] FROM unnest(ARRAY['reserve_offer', 'redeem_offer', 'ask', 'record_answer']) name
+UNION ALL SELECT 'set_traits', '{app,analyst,admin}' UNION ALL SELECT 'survey_results', '{reader,analyst,admin}'
+UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['create_offer', 'drop_offer', 'import_offer_codes', 'generate_offer_codes', 'create_survey', 'drop_survey', 'segment_clusters', 'cluster_drift']) name;
+-- interactions
+INSERT INTO contract
+SELECT name, '{app}'::text[] FROM unnest(ARRAY['record_interaction', 'resolve_click', 'resolve_open', 'ingest_sns', 'ingest_sendgrid', 'ingest_postmark', 'ingest_mailgun', 'ingest_twilio', 'ingest_webhook']) name
+UNION ALL SELECT 'set_link_tracking', '{analyst,admin}'
+UNION ALL SELECT name, '{admin}' FROM unnest(ARRAY['rotate_link_key', 'set_callback_secret']) name;
+-- end of interactions
+
+-- people
+INSERT INTO contract
+SELECT name, '{reader,app,analyst,admin}'::text[] FROM unnest(ARRAY['preferences']) name
+UNION ALL SELECT name, '{analyst,admin}' FROM unnest(ARRAY['create_topic', 'drop_topic']) name
+UNION ALL SELECT name, '{app,admin}' FROM unnest(ARRAY['set_preference', 'set_preferences', 'suppress', 'unsuppress']) name
+UNION ALL SELECT name, '{app}' FROM unnest(ARRAY['identify', 'consent_token', 'unsubscribe_info', 'unsubscribe', 'request_opt_in', 'confirm_opt_in', 'preference_center', 'save_preferences']) name
+UNION ALL SELECT name, '{admin}' FROM unnest(ARRAY['set_legal_basis', 'rotate_token_key', 'export_user', 'erase_user', 'readmit_user']) name;
+-- end of people
 SELECT set_eq($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace AND proname !~ '^_'$$, 'SELECT object FROM contract', 'every public function has its levels');
 SELECT is(ARRAY(SELECT level FROM unnest(ARRAY['nobody', 'reader', 'app', 'analyst', 'admin']) level WHERE has_function_privilege('te_' || level, p.oid, 'EXECUTE')), levels, 'who may call ' || object)
 FROM contract JOIN pg_proc p ON proname = object AND pronamespace = 'trigger_engine'::regnamespace ORDER BY object;
@@ -65,10 +104,10 @@ SELECT is(ARRAY(SELECT level || ' ' || relname || '.' || attname FROM unnest(ARR
 	WHERE relnamespace = 'trigger_engine'::regnamespace AND attacl IS NOT NULL), '{}', 'no grants on columns');
 -- internals: what an insert of an event calls as the inserting role, and what views call as the reader
 SELECT is(ARRAY(SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace AND proname ~ '^_' AND has_function_privilege('te_nobody', oid, 'EXECUTE') ORDER BY 1),
-	'{_gates,_is_watched,_next_event_id}', 'internals that everybody may call');
+	'{_flat_steps,_gates,_is_watched,_next_event_id}', 'internals that everybody may call');
 SELECT is(ARRAY(SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'trigger_engine'::regnamespace AND proname ~ '^_'
 	AND (has_function_privilege('te_admin', oid, 'EXECUTE') OR has_function_privilege('te_reader', oid, 'EXECUTE') OR has_function_privilege('te_app', oid, 'EXECUTE')) ORDER BY 1),
-	'{_gates,_is_watched,_next_event_id,_template_cache,_tracked_events,_worker_status}', 'internals that a level may call');
+	'{_answer_class,_broken_guardrails,_check_guardrails,_compare_rates,_experiment_counts,_flat_steps,_gates,_is_watched,_next_event_id,_report_context,_report_days,_report_experiments,_report_steps,_template_cache,_tracked_events,_worker_status}', 'internals that a level may call');
 SELECT is(ARRAY(SELECT level FROM unnest(ARRAY['nobody', 'reader', 'app', 'analyst', 'admin']) level WHERE has_schema_privilege('te_' || level, 'trigger_engine', 'CREATE')), '{}', 'nobody creates anything in the schema');
 SELECT is(ARRAY(SELECT level FROM unnest(ARRAY['nobody', 'reader', 'app', 'analyst', 'admin']) level WHERE has_schema_privilege('te_' || level, 'trigger_engine', 'USAGE')), '{reader,app,analyst,admin}', 'who is let into the schema');
 

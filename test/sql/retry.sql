@@ -52,7 +52,7 @@ SELECT count(*) FROM _due;
 -- a run ends with a message that its journey stopped, and says so
 SELECT pause();
 CALL event('l1', 'two');
-SELECT disable_journey('two');
+UPDATE _journeys SET state = 'draft' WHERE name = 'two';
 SELECT resume();
 CALL drain();
 SELECT * FROM told WHERE user_id = 'l1';
@@ -69,7 +69,7 @@ SELECT * FROM runs WHERE user_id = 'l1';
 -- in the middle of a run, too
 CALL event('l2', 'two');
 CALL drain();
-SELECT disable_journey('two');
+UPDATE _journeys SET state = 'draft' WHERE name = 'two';
 CALL drain('1 h');
 SELECT * FROM runs WHERE user_id = 'l2';
 SELECT enable_journey('two');
@@ -85,7 +85,7 @@ SELECT create_journey('calls', '{"kind": "event", "name": "calls"}', '[{"id": "a
 CALL event('l3', 'calls');
 CALL drain();
 SELECT state FROM runs WHERE user_id = 'l3';
-SELECT disable_journey('calls');
+UPDATE _journeys SET state = 'draft' WHERE name = 'calls';
 CALL drain('7 s');
 SELECT step, state, gate, attempts FROM told WHERE user_id = 'l3';
 -- its other step still waits
@@ -94,7 +94,7 @@ SELECT enable_journey('calls');
 CALL drain('1 h');
 SELECT step, state, attempts FROM told WHERE user_id = 'l3';
 SELECT state FROM runs WHERE user_id = 'l3';
-SELECT disable_journey('calls');
+UPDATE _journeys SET state = 'draft' WHERE name = 'calls';
 CALL drain('7 s');
 SELECT step, state, gate, attempts FROM told WHERE user_id = 'l3';
 SELECT state, exit_reason FROM runs WHERE user_id = 'l3';

@@ -41,6 +41,35 @@ sub may_not
 
 # ---- what the catalog says ----
 
+# What the levels have of the newer topics: views for readers, functions by level.
+my @topics = (
+	{ views => [qw(interactions link_tracking)], app => [qw(record_interaction resolve_click resolve_open ingest_sns ingest_sendgrid ingest_postmark ingest_mailgun
+	  ingest_twilio ingest_webhook)], analyst => ['set_link_tracking'], admin => [qw(rotate_link_key set_callback_secret)] },
+	{ views => [qw(list_members exposures)], reader => ['life_stage'], app => [qw(life_stage start_journey leave_journey add_to_list remove_from_list)],
+	  analyst => [qw(start_journey leave_journey add_to_list remove_from_list set_life_stages move_enrollments archive_journey)] },
+	{ reader => ['suggest_delay'] },
+	{ views => ['provider_kinds'], admin => [qw(create_provider_kind drop_provider_kind)] },
+	{ views => [qw(segment_memberships segment_log segment_status)], reader => [qw(segment_size segment_overlap segment_at segment_recipes)],
+	  analyst => [qw(refresh_segment explain_segment)] },
+	{ views => [qw(topics legal_bases suppressions)], reader => ['preferences'], analyst => [qw(create_topic drop_topic)],
+	  app => [qw(preferences set_preference set_preferences suppress unsuppress identify consent_token unsubscribe_info unsubscribe request_opt_in confirm_opt_in
+	  preference_center save_preferences)],
+	  admin => [qw(set_legal_basis rotate_token_key export_user erase_user readmit_user set_preference set_preferences suppress unsuppress)] },
+	{ views => [qw(message_metrics journey_metrics step_metrics channel_metrics variant_metrics purpose_metrics decision_reasons delivery_latency now_status
+	  conversion_rules conversions conversion_metrics)], reader => [qw(funnel retention)], analyst => ['set_conversion'] },
+	{ reader => [qw(experiment_results experiment_decision holdout_lift journey_chart report_html report_template)] },
+	{ reader => [qw(user_timeline explain_journey why_not)], analyst => ['dry_run'] },
+	{ views => [qw(offers user_offers surveys answers traits)], reader => ['survey_results'], app => [qw(reserve_offer redeem_offer ask record_answer set_traits)],
+	  analyst => [qw(create_offer drop_offer import_offer_codes generate_offer_codes create_survey drop_survey set_traits segment_clusters cluster_drift)] },
+);
+
+# All that the topics give for one key.
+sub of_topics
+{
+	my ($key) = @_;
+	return map { @{ $_->{$key} // [] } } @topics;
+}
+
 # Relations in the schema on which a role has privileges, as "name privileges".
 sub relations_of
 {
@@ -51,8 +80,9 @@ sub relations_of
 		WHERE relnamespace = 'trigger_engine'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') AND has_table_privilege('$role', c.oid, p)
 		GROUP BY relname) t});
 }
-my $reads = join ', ', map { "$_ SELECT" } sort qw(journeys quiet_hours caps experiments experiment_variants experiment_epochs namespaces stored_assignments models model_versions segments templates template_versions template_cache translations holidays providers event_schemas tracked_tables
-  sends decisions attempts enrollments consents queue_status worker_status quarantined_events all_events);
+my @views = (of_topics('views'), qw(journeys quiet_hours caps experiments experiment_variants experiment_epochs namespaces stored_assignments models model_versions segments templates template_versions template_cache translations holidays providers event_schemas tracked_tables
+  sends decisions attempts enrollments consents queue_status worker_status quarantined_events all_events));
+my $reads = join ', ', map { "$_ SELECT" } sort @views;
 is(relations_of('nobody'), '', 'a role has nothing by itself');
 is(relations_of('reader'), $reads, 'a reader has the views');
 is(relations_of('app'), 'endpoints DELETE/INSERT/SELECT/UPDATE, events INSERT, users DELETE/INSERT/SELECT/UPDATE', 'an application has its three tables');
@@ -70,13 +100,13 @@ sub functions_of
 }
 my @days = qw(is_holiday is_working_day next_working_day);
 my @reader = (qw(model_parameters model_metrics model_features predict engagement_probability interests relevance_score similar_items recommend hour_probabilities best_hour
-  explain_assignment assignment held_out explain_send in_segment segment_members translations_for missing_translations), @days);
-my @analyst = (@reader, qw(purchase_summary fit_churn fit_spend rfm kmeans fit_kmeans choose_k set_interest_dimension refresh_interests refresh_recommendations backtest_recommendations backtest_hours train_model update_model backtest_model model_drift evaluate_predictions engagement_features fit_beta_prior refresh_engagement retrain_model rollback_model drop_model
+  explain_assignment assignment held_out explain_send in_segment segment_members translations_for missing_translations), @days, of_topics('reader'));
+my @analyst = (@reader, of_topics('analyst'), qw(purchase_summary fit_churn fit_spend rfm kmeans fit_kmeans choose_k set_interest_dimension refresh_interests refresh_recommendations backtest_recommendations backtest_hours train_model update_model backtest_model model_drift evaluate_predictions engagement_features fit_beta_prior refresh_engagement retrain_model rollback_model drop_model
   create_experiment alter_experiment start_experiment stop_experiment drop_experiment create_holdout alter_holdout
   create_namespace drop_namespace assign force_assignment import_assignments create_quiet_hours drop_quiet_hours create_cap drop_cap create_segment drop_segment create_template alter_template drop_template approve_template publish_template rollback_template
   preview_template create_journey alter_journey enable_journey disable_journey drop_journey create_event_schema drop_event_schema release_event
   cancel_sends track_table untrack_table set_translation import_translations drop_translation create_holiday import_holidays drop_holiday));
-my @admin = (@analyst, qw(create_provider alter_provider drop_provider set_secret pause resume stop_workers start_workers wait_until_idle
+my @admin = (@analyst, of_topics('admin'), qw(create_provider alter_provider drop_provider set_secret pause resume stop_workers start_workers wait_until_idle
   set_clock advance_clock maintain retry_sends set_consent));
 my $public = functions_of('nobody');
 is($te->sql(q{SELECT string_agg(DISTINCT proname, ' ' ORDER BY proname) FROM pg_proc p WHERE pronamespace = 'trigger_engine'::regnamespace
@@ -93,7 +123,7 @@ is($te->sql(q{SELECT string_agg(DISTINCT proname, ' ' ORDER BY proname) FROM pg_
 is($te->sql(q{SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc p WHERE pronamespace = 'trigger_engine'::regnamespace
 		AND has_function_privilege('nobody', p.oid, 'EXECUTE') AND proname ~ '^_' AND provolatile = 'v'}) || '', '_next_event_id', 'and one internal that changes something, a sequence that is theirs');
 for ([ 'reader', @reader ], [ 'app', qw(record_engagement engagement_probability add_interest interests relevance_score set_item record_basket similar_items recommend best_hour
-  assign assignment held_out set_consent set_message_limits inbox inbox_counts mark_inbox in_segment), @days ], [ 'analyst', @analyst ], [ 'admin', @admin ], ['bare'])
+  assign assignment held_out set_consent set_message_limits inbox inbox_counts mark_inbox in_segment), @days, of_topics('app') ], [ 'analyst', @analyst ], [ 'admin', @admin ], ['bare'])
 {
 	my ($role, @functions) = @$_;
 	my $public_part = join ' ', grep { !/^_/ } split / /, functions_of($role);
