@@ -46,7 +46,6 @@ BEGIN
 		PRIMARY KEY (user_id, offer)
 	) WITH (fillfactor = 80)
 	$ddl$;
-	EXECUTE 'CREATE UNIQUE INDEX IF NOT EXISTS _user_offers_code ON trigger_engine._user_offers (user_id, offer, code) WHERE code IS NOT NULL';
 END
 $function$;
 COMMENT ON FUNCTION trigger_engine._create_offer_tables() IS 'Creates the table of what people have of offers where it does not exist yet.';

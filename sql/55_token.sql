@@ -11,16 +11,6 @@ CREATE TABLE trigger_engine._token_keys (
 COMMENT ON TABLE trigger_engine._token_keys IS
 'Keys of tokens; the newest signs. Readable by no role. In the dump, as links in messages that were sent must work after a restore.';
 
-CREATE FUNCTION trigger_engine._sign(secret bytea, message bytea) RETURNS bytea
-AS 'MODULE_PATHNAME', 'te_sign'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION trigger_engine._sign(bytea, bytea) IS 'HMAC-SHA256 (RFC 2104).';
-
-CREATE FUNCTION trigger_engine._same_bytes(a bytea, b bytea) RETURNS boolean
-AS 'MODULE_PATHNAME', 'te_same_bytes'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION trigger_engine._same_bytes(bytea, bytea) IS 'Whether they are equal, in constant time.';
-
 CREATE FUNCTION trigger_engine._base64url(value bytea) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$ SELECT pg_catalog.translate(pg_catalog.encode(value, 'base64'), E'+/=\n', '-_') $$;
@@ -58,7 +48,7 @@ BEGIN
 		PERFORM trigger_engine._new_token_key();
 	END LOOP;
 	body := key.key_id || '.' || trigger_engine._base64url(convert_to(payload::text, 'UTF8'));
-	RETURN body || '.' || trigger_engine._base64url(trigger_engine._sign(key.secret, convert_to(body, 'UTF8')));
+	RETURN body || '.' || trigger_engine._base64url(trigger_engine._hmac('sha256', key.secret, convert_to(body, 'UTF8')));
 END
 $$;
 COMMENT ON FUNCTION trigger_engine._make_token(jsonb) IS
@@ -76,7 +66,7 @@ DECLARE
 BEGIN
 	IF octet_length(token) <= 8192 AND token ~ '^[0-9a-f]{12}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$' THEN
 		SELECT k.secret INTO secret FROM trigger_engine._token_keys k WHERE k.key_id = part[1];
-		IF trigger_engine._same_bytes(convert_to(trigger_engine._base64url(trigger_engine._sign(secret,
+		IF trigger_engine._equal(convert_to(trigger_engine._base64url(trigger_engine._hmac('sha256', secret,
 				convert_to(part[1] || '.' || part[2], 'UTF8'))), 'UTF8'), convert_to(part[3], 'UTF8')) THEN
 			payload := convert_from(trigger_engine._unbase64url(part[2]), 'UTF8')::jsonb;
 			IF payload ->> 's' = ANY (scopes)

@@ -4,23 +4,16 @@
 
 CREATE FUNCTION trigger_engine._send_extras(user_id text, send_id bigint, journey_id bigint, entry_key text, step text)
 RETURNS TABLE (part integer, at timestamptz, what text, result text, detail text)
-LANGUAGE plpgsql STABLE
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-BEGIN
-	IF to_regclass('trigger_engine._exposures') IS NOT NULL THEN
-		RETURN QUERY EXECUTE 'SELECT 4, x.at, ''experiment '' || x.experiment, x.variant,
-			concat_ws('', '', ''epoch '' || x.epoch, CASE WHEN x.held_out THEN ''held out'' END)
-			FROM trigger_engine._exposures x WHERE x.user_id = $1 AND x.journey_id = $2 AND x.entry_key = $3 AND x.step = $4'
-			USING user_id, journey_id, entry_key, step;
-	END IF;
-	IF to_regclass('trigger_engine._interactions') IS NOT NULL THEN
-		RETURN QUERY EXECUTE 'SELECT 8, i.at, ''interaction'', i.kind,
-			concat_ws('', '', ''at '' || i.at, CASE WHEN i.machine THEN ''by a machine'' END, nullif(i.data, ''{}'')::text)
-			FROM trigger_engine._interactions i WHERE i.user_id = $1 AND i.send_id = $2'
-			USING user_id, send_id;
-	END IF;
-END
+	SELECT 4, x.at, 'experiment ' || x.experiment, x.variant,
+		concat_ws(', ', 'epoch ' || x.epoch, CASE WHEN x.held_out THEN 'held out' END)
+	FROM trigger_engine._exposures x WHERE x.user_id = $1 AND x.journey_id = $3 AND x.entry_key = $4 AND x.step = $5
+	UNION ALL
+	SELECT 8, i.at, 'interaction', i.kind,
+		concat_ws(', ', 'at ' || i.at, CASE WHEN i.machine THEN 'by a machine' END, nullif(i.data, '{}')::text)
+	FROM trigger_engine._interactions i WHERE i.user_id = $1 AND i.send_id = $2
 $$;
 COMMENT ON FUNCTION trigger_engine._send_extras(text, bigint, bigint, text, text) IS
 'What experiments and interactions add to the story of a send.';
@@ -97,10 +90,8 @@ DECLARE
 	last CONSTANT timestamptz := coalesce($3, 'infinity');
 	seen jsonb := '[]';
 BEGIN
-	IF to_regclass('trigger_engine._interactions') IS NOT NULL THEN
-		EXECUTE 'SELECT coalesce(jsonb_agg(to_jsonb(i)), ''[]'') FROM trigger_engine._interactions i
-			WHERE i.user_id = $1 AND i.at >= $2 AND i.at <= $3' INTO seen USING who, first, last;
-	END IF;
+	SELECT coalesce(jsonb_agg(to_jsonb(i)), '[]') INTO seen FROM trigger_engine._interactions i
+	WHERE i.user_id = who AND i.at >= first AND i.at <= last;
 	RETURN QUERY
 	SELECT t.at, t.what, t.subject, t.detail, t.journey, t.send_id FROM (
 		SELECT e.occurred_at AS at, 1 AS n, e.event_id AS id, 'event' AS what, e.name AS subject, e.properties::text AS detail,
